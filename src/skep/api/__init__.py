@@ -1,0 +1,1 @@
+"""Every HTTP face of the control plane. The only room that knows the web framework."""

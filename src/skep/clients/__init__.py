@@ -1,0 +1,1 @@
+"""Thin wire clients that two rooms share."""

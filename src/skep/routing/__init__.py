@@ -1,0 +1,1 @@
+"""What users declare about traffic: Service, Gateway, HTTPRoute and their validators. Pure."""

@@ -1,0 +1,1 @@
+"""Keeps objects durably and tells what changed since a revision. Knows nothing of what the objects mean."""
