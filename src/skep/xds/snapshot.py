@@ -5,7 +5,8 @@ from typing import Protocol
 import msgspec
 
 from skep.ir.route import Origin
-from skep.model.node import Node
+from skep.model.names import Namespace
+from skep.model.node import Node, SidecarNode
 
 WILDCARD = "*"
 
@@ -27,11 +28,21 @@ class Encoded(msgspec.Struct, frozen=True):
 
 
 class Demand(msgspec.Struct, frozen=True):
-    """Something a stream subscribes to: a named resource, or with `*` all that a node needs of a type."""
+    """Something a stream subscribes to; streams that may share an answer share the demand.
 
-    node: Node
+    `viewer` is the node itself for a wildcard and for gateways, the namespace for what sidecars name: whoever asks from
+    one namespace gets the same answer.
+    """
+
     type_url: str
     name: str
+    viewer: Namespace | Node
+
+
+def demand(node: Node, type_url: str, name: str) -> Demand:
+    """Build the demand that a node's subscription stands for."""
+    shared = isinstance(node, SidecarNode) and name != WILDCARD
+    return Demand(type_url, name, node.namespace if shared else node)
 
 
 class Source(Protocol):
