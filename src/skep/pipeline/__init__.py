@@ -1,0 +1,1 @@
+"""The loop: newest facts into the compiler's memory, stale answers recompiled and published, statuses written back."""

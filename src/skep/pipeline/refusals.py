@@ -1,0 +1,70 @@
+"""Finds which declaration made a proxy refuse configuration, and sets aside that one alone.
+
+In: what proxies took and refused; out: which declarations to set aside or to try again. Pure. When one response carried
+several changes, all are set aside, then taken back in halves until the guilty one is alone.
+"""
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from skep.ir.route import Origin
+from skep.xds.snapshot import Demand, Encoded
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What to do after a proxy spoke."""
+
+    set_aside: tuple[Origin, ...] = ()
+    take_back: tuple[Origin, ...] = ()
+    message: str = ""
+
+
+NOTHING = Verdict()
+
+
+class Refusals:
+    """What each demand's proxies took last, and which declarations are on trial."""
+
+    def __init__(self) -> None:
+        self._taken: dict[tuple[str, str], Encoded] = {}
+        self._trials: dict[Demand, list[tuple[Origin, ...]]] = {}
+
+    def accepted(self, demand: Demand, resources: Iterable[Encoded], note: Callable[[Origin], None]) -> Verdict:
+        """A proxy took these; `note` is told each declaration in a resource that was not taken before."""
+        for resource in resources:
+            key = (demand.type_url, resource.name)
+            if self._taken.get(key) is not resource:
+                self._taken[key] = resource
+                for origin, _ in resource.origins:
+                    note(origin)
+        waiting = self._trials.get(demand)
+        if not waiting:
+            return NOTHING
+        group = waiting.pop()
+        if not waiting:
+            del self._trials[demand]
+        return Verdict(take_back=group)
+
+    def refused(self, demand: Demand, resources: Iterable[Encoded], message: str) -> Verdict:
+        """A proxy refused a response that held these."""
+        suspects = self._suspects(demand, tuple(resources), message)
+        if len(suspects) > 1:
+            middle = len(suspects) // 2
+            self._trials.setdefault(demand, []).extend((suspects[:middle], suspects[middle:]))
+        return Verdict(set_aside=suspects, message=message)
+
+    def forget(self, demand: Demand) -> None:
+        """Nobody asks for it any more: its trials end."""
+        self._trials.pop(demand, None)
+
+    def _suspects(self, demand: Demand, resources: tuple[Encoded, ...], message: str) -> tuple[Origin, ...]:
+        named = tuple(resource for resource in resources if resource.name in message)
+        found: dict[Origin, None] = {}
+        for resource in named or resources:
+            taken = self._taken.get((demand.type_url, resource.name))
+            known = set(taken.origins) if taken else set()
+            for part in resource.origins:
+                if part not in known:
+                    found[part[0]] = None
+        return tuple(found)
