@@ -1,0 +1,57 @@
+"""Which declaration is set aside when a proxy refuses a response."""
+
+from skep.ir.route import Origin
+from skep.model.names import ObjectRef
+from skep.pipeline.refusals import NOTHING, Refusals
+from skep.xds.snapshot import Demand, Encoded
+
+DEMAND = Demand("routes", "gateway/a/b/80", "a")
+
+
+def origin(name: str, generation: int = 1) -> Origin:
+    return Origin(ObjectRef("g", "HTTPRoute", "ns", name), generation)
+
+
+def encoded(version: str, *origins: Origin, name: str = DEMAND.name) -> Encoded:
+    return Encoded(name, version, b"", tuple((each, f"{each.ref.name}{each.generation}") for each in origins))
+
+
+def refused(refusals: Refusals, message: str, *resources: Encoded) -> list[str]:
+    return [each.ref.name for each in refusals.refused(DEMAND, resources, message).set_aside]
+
+
+def test_only_what_changed_since_the_last_accepted_is_suspect() -> None:
+    refusals = Refusals()
+    assert refusals.accepted(DEMAND, [encoded("1", origin("a"), origin("b"))], lambda _: None) == NOTHING
+    assert refused(refusals, "bad", encoded("2", origin("a"), origin("b", 2))) == ["b"]
+
+
+def test_a_resource_named_in_the_message_is_the_only_suspect() -> None:
+    one, two = encoded("1", origin("a"), name="gateway/x"), encoded("1", origin("b"), name="gateway/y")
+    assert refused(Refusals(), "cannot bind gateway/y", one, two) == ["b"]
+
+
+def test_several_suspects_are_taken_back_until_the_guilty_one_is_alone() -> None:
+    """Play a proxy that refuses whatever holds `c`."""
+    refusals = Refusals()
+    origins = {name: origin(name) for name in "abcdefgh"}
+    aside: set[str] = set()
+    for version in range(40):
+        offered = encoded(str(version), *(each for name, each in origins.items() if name not in aside))
+        if "c" in origins.keys() - aside:
+            verdict = refusals.refused(DEMAND, [offered], "no")
+        else:
+            verdict = refusals.accepted(DEMAND, [offered], lambda _: None)
+            if verdict == NOTHING:
+                break
+        aside |= {each.ref.name for each in verdict.set_aside}
+        aside -= {each.ref.name for each in verdict.take_back}
+    assert aside == {"c"}
+
+
+def test_what_was_taken_is_noted_once() -> None:
+    refusals, noted = Refusals(), list[str]()
+    resource = encoded("1", origin("a"))
+    for _ in range(2):
+        refusals.accepted(DEMAND, [resource], lambda each: noted.append(each.ref.name))
+    assert noted == ["a"]
