@@ -1,5 +1,6 @@
-"""What every test shares: the anyio backend, and the markers that follow from a test's folder."""
+"""What every test shares: the anyio backend, the markers that follow from a test's folder, and CI's ban on skips."""
 
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -16,3 +17,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for folder in ("integration", "e2e"):
             if folder in Path(item.path).parts:
                 item.add_marker(getattr(pytest.mark, folder))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option CI uses."""
+    parser.addoption("--strict-skips", action="store_true", help="a skipped test is a failed one")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure where everything must run."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and item.config.getoption("--strict-skips"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which is not allowed here: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Turn the skip of a whole file into a failure where everything must run."""
+    report = yield
+    if report.skipped and collector.config.getoption("--strict-skips"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which is not allowed here: {report.longrepr}"
+    return report
