@@ -61,7 +61,7 @@ class FakeRuntime:
 
     async def destroy(self, name: str) -> None:
         """Stop and forget."""
-        if name not in self._known:
+        if await self.load(name) is None:
             return
         process = self.host.processes[name]
         if process.state == "running":
@@ -69,18 +69,18 @@ class FakeRuntime:
             if process.spec.command[0] == "stubborn":
                 await asyncio.sleep(process.spec.stop_grace_s)
                 self.host.signals.append((name, "KILL"))
-        if name in self._known:
+        if await self.load(name):
             self.host.end(name, 143)
             self._known.discard(name)
             del self.host.processes[name]
 
     async def load(self, name: str) -> Process | None:
         """Return one."""
-        return self.host.processes[name] if name in self._known else None
+        return self.host.processes.get(name) if name in self._known else None
 
     async def list(self) -> Sequence[Process]:
         """Return all."""
-        return [self.host.processes[name] for name in sorted(self._known)]
+        return [self.host.processes[name] for name in sorted(self._known & set(self.host.processes))]
 
     async def recover(self) -> Sequence[Process]:
         """Take over all of the host."""
