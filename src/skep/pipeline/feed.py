@@ -5,6 +5,7 @@ instances carry a label that some Service selects by) so that a change costs wha
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import cast
 
 import msgspec
@@ -41,6 +42,11 @@ class Feed:
     def resources(self) -> Mapping[ObjectRef, Resource[Record]]:
         """The objects as last declared."""
         return self._resources
+
+    @property
+    def instances(self) -> AbstractSet[InstanceKey]:
+        """The instances known so far."""
+        return self._seen.keys()
 
     def declare(self, ref: ObjectRef, resource: Resource[Record] | None) -> None:
         """An object was created, changed or, with None, deleted. Call `settle` after the last of a batch."""

@@ -1,0 +1,233 @@
+"""The loop of the control plane: newest facts in, stale units recompiled, changed answers published, statuses written.
+
+In: the store and the registry. Out: answers to what proxies demand (it is xDS's `Source`) and statuses on objects.
+No debounce: a change is compiled as soon as the loop sees it; what arrives meanwhile is taken together. A unit that
+fails is logged and keeps its last good answer; it never stops the others.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from skep.clock import Clock
+from skep.compiler import facts
+from skep.compiler.memo import Memo
+from skep.compiler.status import status_of
+from skep.errors import Expired
+from skep.ir.route import Origin
+from skep.kinds import KINDS, Kind, kind_for_resource, parse_body
+from skep.model.names import GATEWAY_GROUP, ObjectRef
+from skep.model.resource import Record, Resource
+from skep.pipeline.answers import answer_to
+from skep.pipeline.feed import Feed
+from skep.pipeline.refusals import Refusals, Verdict
+from skep.pipeline.statuses import StatusWriter
+from skep.registry.service import Registry
+from skep.store.objects import meta_of
+from skep.store.store import Store
+from skep.xds.snapshot import Demand, Encoded
+
+log = logging.getLogger(__name__)
+
+COMPILED = frozenset(
+    {
+        ("", "Namespace"),
+        ("", "Service"),
+        ("", "Secret"),
+        (GATEWAY_GROUP, "GatewayClass"),
+        (GATEWAY_GROUP, "Gateway"),
+        (GATEWAY_GROUP, "HTTPRoute"),
+        (GATEWAY_GROUP, "ReferenceGrant"),
+    }
+)
+WITH_STATUS = frozenset({"GatewayClass", "Gateway", "HTTPRoute"})
+
+
+class Pipeline:
+    """Keeps every answer and every status up to date. Used from the event loop."""
+
+    def __init__(self, store: Store, registry: Registry, clock: Clock) -> None:
+        self._store = store
+        self._registry = registry
+        self._memo = Memo()
+        self._feed = Feed(self._memo, registry.members, registry.labelled)
+        self._refusals = Refusals()
+        self._answers: dict[Demand, tuple[Encoded, ...]] = {}
+        self._taken: dict[ObjectRef, Resource[Record]] = {}
+        self._statuses = StatusWriter(store, clock)
+        self._store_revision = -1
+        self._registry_revision = -1
+        self._declared: dict[ObjectRef, None] = {}
+        self._news = asyncio.Event()
+        self._publish: Callable[[Iterable[Demand]], None] = lambda _: None
+
+    async def open(self) -> None:
+        """Take in everything there is, so that the first answers are complete."""
+        self._take_in_everything()
+        self._take_in_registry()
+        self._refresh()
+
+    async def run(self, publish: Callable[[Iterable[Demand]], None]) -> None:
+        """Follow the store and the registry; tell `publish` which watched demands have a new answer."""
+        self._publish = publish
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._wake_on(self._store.revision.subscribe()))
+            group.create_task(self._wake_on(self._registry.revision.subscribe()))
+            group.create_task(self._statuses.run())
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                self._take_in_registry()
+                self._refresh()  # endpoints first: they never wait for what a large change of objects costs
+                await self._take_in_store()
+                self._refresh()
+
+    # What xDS asks of a Source.
+
+    def watch(self, demand: Demand) -> tuple[Encoded, ...]:
+        """Return the answer to a demand, and keep it up to date from now on."""
+        if demand not in self._answers:
+            self._answers[demand] = ()
+            self._recompute(demand, self._memo.watch)
+        return self._answers[demand]
+
+    def unwatch(self, demand: Demand) -> None:
+        """Forget an answer that nobody asks for."""
+        if self._answers.pop(demand, None) is not None:
+            self._memo.unwatch(answer_to, demand)
+            self._refusals.forget(demand)
+
+    def answer(self, demand: Demand) -> tuple[Encoded, ...]:
+        """Return the answer to a watched demand."""
+        return self._answers.get(demand, ())
+
+    def accepted(self, demand: Demand, resources: tuple[Encoded, ...]) -> None:
+        """A proxy took these."""
+        self._act_on(self._refusals.accepted(demand, resources, self._note_taken))
+
+    def refused(self, demand: Demand, resources: tuple[Encoded, ...], message: str) -> None:
+        """A proxy refused a response that held these: its author is told, and what was good before stays."""
+        log.warning("a proxy refused %s %s: %s", demand.type_url.rpartition(".")[2], demand.name, message)
+        self._act_on(self._refusals.refused(demand, resources, message))
+
+    def _note_taken(self, origin: Origin) -> None:
+        resource = self._feed.resources.get(origin.ref)
+        if resource is not None and resource.meta.generation == origin.generation:
+            self._taken[origin.ref] = resource
+
+    def _act_on(self, verdict: Verdict) -> None:
+        for origin in verdict.set_aside:
+            self._memo.set(facts.AcceptedFact(origin.ref), self._taken.get(origin.ref))
+            self._memo.set(facts.RejectedFact(origin.ref), facts.Rejection(origin.generation, verdict.message))
+        for origin in verdict.take_back:
+            self._memo.set(facts.RejectedFact(origin.ref), None)
+        if verdict.set_aside or verdict.take_back:
+            self._news.set()
+
+    # The loop's steps.
+
+    async def _wake_on(self, revisions: Any) -> None:
+        async for _ in revisions:
+            self._news.set()
+
+    async def _take_in_store(self) -> None:
+        if self._store_revision == self._store.revision.value:
+            return
+        try:
+            changes = await self._store.changes_since(self._store_revision)
+        except Expired:
+            self._take_in_everything()
+            return
+        latest = {change.key: change for change in changes}
+        for key, change in latest.items():
+            kind = _compiled(key.resource)
+            if kind is not None:
+                document = None if change.deleted else change.document
+                self._declare(kind, ObjectRef(kind.group, kind.kind, key.namespace, key.name), document)
+        if changes:
+            self._store_revision = changes[-1].revision
+        self._settle()
+
+    def _take_in_everything(self) -> None:
+        self._store_revision = self._store.revision.value
+        gone = set(self._feed.resources)
+        for kind in KINDS:
+            if (kind.group, kind.kind) in COMPILED:
+                for entry in self._store.list(kind.resource)[0]:
+                    ref = ObjectRef(kind.group, kind.kind, entry.key.namespace, entry.key.name)
+                    gone.discard(ref)
+                    self._declare(kind, ref, entry.document)
+        for ref in gone:
+            self._declare(None, ref, None)
+        self._settle()
+
+    def _declare(self, kind: Kind | None, ref: ObjectRef, document: bytes | None) -> None:
+        resource = _read(kind, ref, document) if kind is not None and document is not None else None
+        self._feed.declare(ref, resource)
+        if ref.kind in WITH_STATUS:
+            if resource is None:
+                self._taken.pop(ref, None)
+                self._memo.unwatch(status_of, ref)
+                self._statuses.forget(ref)
+            else:
+                self._declared[ref] = None
+
+    def _settle(self) -> None:
+        self._feed.settle()
+        declared, self._declared = self._declared, {}
+        for ref in declared:
+            if ref in self._feed.resources:
+                self._write_status(ref, self._memo.watch)
+
+    def _take_in_registry(self) -> None:
+        now = self._registry.instances()
+        known = self._registry.changed_since(self._registry_revision)
+        revision, keys = known or (self._registry.revision.value, frozenset(now) | self._feed.instances)
+        self._registry_revision = revision
+        self._feed.refresh_instances(keys, now)
+
+    def _refresh(self) -> None:
+        changed: list[Demand] = []
+        for unit, arguments in self._memo.stale():
+            if unit is answer_to:
+                if self._recompute(arguments[0], self._memo.get):
+                    changed.append(arguments[0])
+            else:
+                self._write_status(arguments[0], self._memo.get)
+        if changed:
+            self._publish(changed)
+
+    def _write_status(self, ref: ObjectRef, read: Callable[..., dict[str, Any] | None]) -> None:
+        try:
+            self._statuses.want(ref, read(status_of, ref))
+        except Exception:  # the same fence
+            log.exception("cannot tell the status of %s", ref)
+
+    def _recompute(self, demand: Demand, read: Callable[..., tuple[Encoded, ...]]) -> bool:
+        try:
+            answer = read(answer_to, demand)
+        except Exception:  # a bug in one unit must not stop the others; its last good answer stays
+            log.exception("cannot compile %s %s; its last good answer stays", demand.type_url, demand.name)
+            return False
+        if answer == self._answers[demand]:
+            return False
+        self._answers[demand] = answer
+        return True
+
+
+def _read(kind: Kind, ref: ObjectRef, document: bytes) -> Resource[Record] | None:
+    """Parse a stored document; it was validated when it was written."""
+    decoded = msgspec.json.decode(document)
+    body = parse_body(kind, decoded)
+    if isinstance(body, list):
+        log.error("%s is kept in a form that cannot be read and is left out: %s", ref, "; ".join(map(str, body)))
+        return None
+    return Resource(ref=ref, meta=meta_of(decoded), body=body, status=decoded.get("status") or {})
+
+
+def _compiled(resource: str) -> Kind | None:
+    kind = kind_for_resource(resource)
+    return kind if kind is not None and (kind.group, kind.kind) in COMPILED else None
