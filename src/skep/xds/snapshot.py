@@ -21,6 +21,8 @@ class Encoded(msgspec.Struct, frozen=True):
     """A serialised `envoy.service.discovery.v3.Resource`, ready to be embedded in a response."""
     origins: tuple[tuple[Origin, str], ...] = ()
     """The declarations it was made of, each with a hash of the part that came from it."""
+    needs: tuple[str, ...] = ()
+    """Clusters that a proxy with this one must hold, though it will not ask for them (where copies of requests go)."""
 
     def __repr__(self) -> str:
         """Leave the payload out: it may hold a key."""
