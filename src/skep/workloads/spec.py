@@ -10,6 +10,9 @@ from skep.model.violation import Violation
 from skep.workloads.template import IntOrString, PodSpec, PodTemplate, ignored
 from skep.workloads.template_rules import validate_pod_spec
 
+MAX_REPLICAS = 1000
+"""Of one Deployment: they are processes of one host."""
+MAX_SECONDS = 2**31 - 1
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 
 
@@ -57,7 +60,7 @@ class DeploymentSpec(Record):
     progress_deadline_seconds: StrictInt = 600
     """After how long without progress the Deployment says so."""
     paused: StrictBool = False
-    """No replica is replaced while set; scaling goes on."""
+    """No replica is replaced while set."""
     revision_history_limit: Any = ignored("earlier templates are not kept; apply the earlier manifest to go back")
 
 
@@ -97,13 +100,13 @@ def validate_deployment(body: Deployment) -> list[Violation]:
     """Return everything that is wrong with a Deployment."""
     spec = body.spec
     found = [
-        Violation(f"spec.{path}", "invalid", f"{value} is negative; use 0 or more")
-        for path, value in (
-            ("replicas", spec.replicas),
-            ("minReadySeconds", spec.min_ready_seconds),
-            ("progressDeadlineSeconds", spec.progress_deadline_seconds),
+        Violation(f"spec.{path}", "invalid", f"must be between 0 and {most}")
+        for path, value, most in (
+            ("replicas", spec.replicas, MAX_REPLICAS),
+            ("minReadySeconds", spec.min_ready_seconds, MAX_SECONDS),
+            ("progressDeadlineSeconds", spec.progress_deadline_seconds, MAX_SECONDS),
         )
-        if value < 0
+        if not 0 <= value <= most
     ]
     if spec.progress_deadline_seconds <= spec.min_ready_seconds:
         found.append(Violation("spec.progressDeadlineSeconds", "invalid", "must be greater than minReadySeconds"))
@@ -169,7 +172,8 @@ def _validate_strategy(strategy: Strategy) -> list[Violation]:
 
 def _validate_share(value: int | str, path: str) -> list[Violation]:
     if isinstance(value, int):
-        return [Violation(path, "invalid", f"{value} is negative; use 0 or more")] if value < 0 else []
+        within = 0 <= value <= MAX_SECONDS
+        return [] if within else [Violation(path, "invalid", f"must be between 0 and {MAX_SECONDS}")]
     digits = value.removesuffix("%")
     if value == digits or not (digits.isascii() and digits.isdigit() and len(digits) <= 9):
         return [Violation(path, "invalid", f"{value!r} is neither a number nor a share like 25%")]
