@@ -45,6 +45,7 @@ def _listener(name: str, address: Address) -> Mapping[str, Any]:
 def static_host(folder: Path, runtime: Runtime, admin: Admin) -> EnvoyHost:
     """Build the host; its Envoys leave two seconds after a hot restart."""
     records = StateFolder(folder / "proxies", ProxyRecord)
+    (folder / "envoy").mkdir(exist_ok=True)
     return EnvoyHost(
-        runtime, admin, SystemClock(), records, folder / "proxies", static_bootstrap, Lifetimes(drain_s=1, leave_s=2)
+        runtime, admin, SystemClock(), records, folder / "envoy", static_bootstrap, Lifetimes(drain_s=1, leave_s=2)
     )

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 
 class Load:
@@ -18,13 +18,13 @@ class Load:
         """Wait until so many more requests succeeded."""
         goal = self.succeeded + requests
         async with asyncio.timeout(limit_s):
-            while self.succeeded < goal:
+            while self.succeeded < goal:  # noqa: ASYNC110  a deadline is set
                 await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
 async def steady_load(
-    port: int, *, connections: int = 16, target: str = "/", host: str = "app", pause_s: float = 0.0
+    port: int, *, connections: int = 16, target: str = "/", host: str = "app", pause_s: float = 0.005
 ) -> AsyncIterator[Load]:
     """Call from many connections until the block ends; every call has a limit of 15 s."""
     load = Load()
@@ -38,28 +38,34 @@ async def steady_load(
 
 
 async def _caller(load: Load, port: int, request: bytes, pause_s: float) -> None:
-    writer: asyncio.StreamWriter | None = None
     while not load.stopping:
         try:
-            async with asyncio.timeout(15):
-                if writer is None:
-                    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.write(request)
-                status, closes = await _answer(reader)
+            async with _connection(port) as (reader, writer):
+                closes = False
+                while not (closes or load.stopping):
+                    async with asyncio.timeout(15):
+                        writer.write(request)
+                        status, closes = await _answer(reader)
+                    if status == 200:
+                        load.succeeded += 1
+                    else:
+                        load.failures[f"status {status}"] += 1
+                    await asyncio.sleep(pause_s)
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
             load.failures[repr(error)] += 1
-            status, closes = 0, True
             await asyncio.sleep(0.05)
-        if status == 200:
-            load.succeeded += 1
-        elif status:
-            load.failures[f"status {status}"] += 1
-        if closes and writer is not None:
-            writer.close()
-            writer = None
-        await asyncio.sleep(pause_s)
-    if writer is not None:
+
+
+@asynccontextmanager
+async def _connection(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    async with asyncio.timeout(15):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
         writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, bool]:

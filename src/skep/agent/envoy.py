@@ -31,6 +31,15 @@ Render = Callable[[Node, Address], Mapping[str, Any]]
 """Renders Envoy's bootstrap for a node and the address of its admin interface."""
 
 READY_LIMIT_S = 20.0
+_STAY_BESIDE = (
+    "/bin/sh",
+    "-c",
+    'trap \'kill -TERM "$envoy"\' TERM INT HUP; "$@" & envoy=$!; '
+    'wait "$envoy"; code=$?; while kill -0 "$envoy" 2>/dev/null; do wait "$envoy"; code=$?; done; exit "$code"',
+    "envoy-parent",
+)
+"""Starts Envoy and waits for it. An Envoy that can hot-restart asks the kernel to end it when its parent dies
+(`PR_SET_PDEATHSIG`), so its parent must not be the agent: Envoys outlive agents."""
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  where Envoy keeps what its epochs share
 
 
@@ -188,7 +197,7 @@ class Envoy:
         with contextlib.suppress(NotFound):
             code = await self._host.runtime.wait(launch.process)
         async with self._lock:
-            if launch in self._record.draining:
+            if any(launch.process == draining.process for draining in self._record.draining):
                 self._set(epochs.gone(self._record, launch.process))
                 await self._forget(launch)
             elif self._record.current is not None and launch.process == self._record.current.process:
@@ -230,7 +239,7 @@ class Envoy:
             ProcessSpec(
                 name=launch.process,
                 command=(
-                    *envoy_command(), "-c", str(bootstrap), *epoch, "--restart-epoch", str(launch.epoch),
+                    *_STAY_BESIDE, *envoy_command(), "-c", str(bootstrap), *epoch, "--restart-epoch", str(launch.epoch),
                     "--concurrency", "1", "-l", "warn", "--drain-time-s", str(host.lifetimes.drain_s),
                     "--parent-shutdown-time-s", str(host.lifetimes.leave_s),
                 ),
@@ -272,7 +281,9 @@ class Envoy:
             async with asyncio.timeout(limit_s):
                 while not await self._is_live(launch):
                     if not (await self._runs(launch) and await self._runs(current)):
-                        raise Unavailable(f"the new Envoy for {self._record.title} or the old one ended: see {await self._log_path()}")
+                        raise Unavailable(
+                            f"the new Envoy for {self._record.title} or the old one ended: see {await self._log_path()}"
+                        )
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise Unavailable(f"the new Envoy for {self._record.title} was not ready within {limit_s:g} s") from None
