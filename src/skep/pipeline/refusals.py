@@ -54,6 +54,15 @@ class Refusals:
             self._trials.setdefault(demand, []).extend((suspects[:middle], suspects[middle:]))
         return Verdict(set_aside=suspects, message=message)
 
+    def on_trial(self) -> tuple[Demand, ...]:
+        """Return the demands with declarations that are to be tried again."""
+        return tuple(self._trials)
+
+    def has_taken(self, demand: Demand, resources: tuple[Encoded, ...]) -> bool:
+        """Tell whether proxies hold just these: they will not be sent again, so nobody will say that they are fine."""
+        taken = (self._taken.get((demand.type_url, resource.name)) for resource in resources)
+        return all(t is not None and t.version == r.version for t, r in zip(taken, resources, strict=True))
+
     def forget(self, demand: Demand) -> None:
         """Nobody asks for it any more: its trials end."""
         self._trials.pop(demand, None)

@@ -199,6 +199,9 @@ class Pipeline:
                 self._write_status(arguments[0], self._memo.get)
         if changed:
             self._publish(changed)
+        for demand in self._refusals.on_trial():
+            if self._refusals.has_taken(demand, self.answer(demand)):
+                self.accepted(demand, self.answer(demand))
 
     def _write_status(self, ref: ObjectRef, read: Callable[..., dict[str, Any] | None]) -> None:
         try:
