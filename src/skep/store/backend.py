@@ -1,9 +1,20 @@
-"""What a database must do for the store. Implementations in `backends/` hold only SQL and error translation."""
+"""What a database must do for the store, and which URL picks which. `backends/` hold only SQL and error translation."""
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+import importlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, cast
 
 import msgspec
+
+from skep.errors import Invalid
+
+BACKENDS: Mapping[str, str] = {
+    "sqlite": "skep.store.backends.sqlite:SqliteBackend",
+    "memory": "skep.store.backends.memory:MemoryBackend",
+}
+"""URL scheme -> module:class, as text: a backend's library is imported only when it is used."""
+DATABASE_FILE = "skep.db"
 
 
 class Key(msgspec.Struct, frozen=True, order=True):
@@ -65,3 +76,16 @@ class Backend(Protocol):
     async def close(self) -> None:
         """Release the database."""
         ...
+
+
+def open_backend(url: str, data_dir: Path) -> Backend:
+    """Build the backend that a URL names; an empty one means SQLite in the data directory. Nothing is opened yet."""
+    if not url:
+        url = f"sqlite://{data_dir / DATABASE_FILE}"
+    scheme, separator, _ = url.partition(":")
+    target = BACKENDS.get(scheme.partition("+")[0])
+    if target is None or not separator:
+        known = ", ".join(f"{name}:" for name in BACKENDS)
+        raise Invalid(f"store: `{scheme}` is not a kind of store; the URL starts with one of {known}")
+    module, _, name = target.partition(":")
+    return cast("Backend", getattr(importlib.import_module(module), name)(url))
