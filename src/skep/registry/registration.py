@@ -81,6 +81,7 @@ def _build(values: dict[str, Any]) -> Instance:
     values.setdefault("id", "x")
     values.setdefault("address", "127.0.0.1")
     values.setdefault("port", 1)
+    values.setdefault("source", "")
     # Bounded before it becomes a float: JSON has whole numbers that no float can hold.
     values["lease_s"] = float(min(max(values.get("lease_s", 15.0), -1), 1e9))
     if SERVICE_LABEL not in labels:

@@ -11,12 +11,11 @@ from collections.abc import AsyncIterator, Callable, Iterable, KeysView, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 
-from skep.clock import Clock, rfc3339
-from skep.errors import Invalid, NotFound, Unavailable
+from skep.clock import Clock
+from skep.errors import Invalid, Unavailable
 from skep.model.instance import Health, Instance, InstanceKey
 from skep.model.names import SERVICE_LABEL, InstanceId, Namespace, ServiceId, ServiceName
 from skep.model.violation import Violation
@@ -24,7 +23,8 @@ from skep.registry.index import Index
 from skep.registry.leases import TICK_S, Leases
 from skep.registry.registration import validate_instance
 from skep.registry.spec import RESOURCE, instance_from_document, object_document, object_name
-from skep.store.backend import Entry, Key
+from skep.store.backend import Key
+from skep.store.objects import created, encode, updated
 from skep.store.store import Create, Delete, Store, Update, Write
 from skep.watch import Cell
 
@@ -246,7 +246,7 @@ class Registry:
     async def _write(self, instances: Sequence[Instance], removed: Sequence[InstanceKey] = ()) -> None:
         """Put instances into the store and take others out, in one transaction; call it alone with their keys."""
         writes: list[Write] = [write for instance in instances if (write := self._upsert(instance)) is not None]
-        writes.extend(Delete(entry.key, None) for key in removed if (entry := self._stored(key)) is not None)
+        writes.extend(Delete(at) for key in removed if self._store.find(at := _store_key(key)) is not None)
         keys = [*(instance.key for instance in instances), *removed]
         if writes:
             try:
@@ -258,19 +258,13 @@ class Registry:
         self._unsaved.difference_update(keys)
 
     def _upsert(self, instance: Instance) -> Write | None:
-        old = self._stored(instance.key)
-        before = None if old is None else msgspec.json.decode(old.document)
-        document = object_document(instance, before, str(uuid4()), rfc3339(self._clock.now()))
-        if document == before:
-            return None
-        encoded = msgspec.json.encode(document)
-        return Create(_store_key(instance.key), encoded) if old is None else Update(old.key, encoded, None)
-
-    def _stored(self, key: InstanceKey) -> Entry | None:
-        try:
-            return self._store.get(_store_key(key))
-        except NotFound:
-            return None
+        key = _store_key(instance.key)
+        old = self._store.find(key)
+        document = object_document(instance)
+        if old is None:
+            return Create(key, encode(created(key, document, self._clock)))
+        replacement = encode(updated(msgspec.json.decode(old.document), document))
+        return None if replacement == old.document else Update(key, replacement)
 
     @asynccontextmanager
     async def _alone(self, keys: Iterable[InstanceKey]) -> AsyncIterator[None]:

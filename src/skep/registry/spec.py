@@ -96,26 +96,16 @@ def instance_from_document(document: Mapping[str, Any]) -> model.Instance:
     )
 
 
-def object_document(
-    instance: model.Instance, before: Mapping[str, Any] | None, uid: str, created: str
-) -> dict[str, Any]:
-    """Render an instance as its object; one that replaces another keeps its uid and age instead of the given ones."""
-    spec, generation = spec_document(instance), 1
-    if before is not None:
-        metadata = before["metadata"]
-        uid, created = metadata["uid"], metadata["creationTimestamp"]
-        generation = metadata["generation"] + (before["spec"] != spec)
+def object_document(instance: model.Instance) -> dict[str, Any]:
+    """Render an instance as its object, without what the store's rules add: uid, age and generation."""
     return {
         "apiVersion": API_VERSION,
         "kind": "Instance",
         "metadata": {
             "name": object_name(instance.key),
             "namespace": instance.namespace,
-            "uid": uid,
-            "creationTimestamp": created,
-            "generation": generation,
             "labels": dict(instance.labels),
         },
-        "spec": spec,
+        "spec": spec_document(instance),
         "status": {"health": str(instance.health)},
     }

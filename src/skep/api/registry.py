@@ -1,0 +1,396 @@
+"""The registry over HTTP, under /registry/v1: register, renew, report health, deregister, query, watch.
+
+In: JSON; out: JSON, and Kubernetes `Status` documents for errors, with the path of every mistake. A batch is taken whole or
+not at all. Beats of one instance are answered by `LeaseFastPath`, before any routing.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from functools import wraps
+from typing import Any, Final, cast
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from skep.api.auth import subject_of
+from skep.api.errors import Problem
+from skep.api.kube.selectors import parse_labels
+from skep.api.reply import reply, reply_error
+from skep.auth.policy import Subject, why_denied
+from skep.errors import Denied, Invalid, NotFound, SkepError
+from skep.model.instance import Health, Instance, InstanceKey
+from skep.model.names import InstanceId, Namespace, ServiceName
+from skep.model.violation import Violation
+from skep.registry.registration import parse_health, parse_instance, parse_key, wire_document
+from skep.registry.service import InstanceView, Registry, lease_document
+from skep.watch import Cell
+
+PREFIX: Final = "/registry/v1"
+MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+MAX_BATCH: Final = 20_000
+HEARTBEAT_S: Final = 10.0
+"""A watch says at least this often that it is still there."""
+STOP_S: Final = 1.0
+"""A watch ends at most this long after the server begins to stop."""
+_INSTANCE: Final = PREFIX + "/namespaces/{namespace}/services/{service}/instances/{id}"
+_CHUNK: Final = 200
+
+Endpoint = Callable[[Registry, Request], Awaitable[Response]]
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """One instance's line in a batch of beats."""
+
+    namespace: Namespace
+    service: ServiceName
+    id: InstanceId
+    health: Health | None = None
+
+
+class Beats(msgspec.Struct, frozen=True):
+    """A batch of beats, and who sends it."""
+
+    instances: list[Beat]
+    source: str = ""
+
+
+_BEATS = msgspec.json.Decoder(Beats)
+
+
+def registry_routes(registry: Registry, stopping: Cell[bool] | None = None) -> list[Route]:
+    """Return the routes of the registry's API; watches end when `stopping` turns true."""
+    until = stopping or Cell(False)
+
+    async def query(registry: Registry, request: Request) -> Response:
+        return await _query(registry, request, until)
+
+    def route(path: str, method: str, endpoint: Endpoint) -> Route:
+        return Route(path, _answering(registry, endpoint), methods=[method])
+
+    return [
+        route(PREFIX + "/instances", "GET", query),
+        route(PREFIX + "/instances", "POST", _register_batch),
+        route(PREFIX + "/leases", "POST", _renew_batch),
+        route(PREFIX + "/deregistrations", "POST", _deregister_batch),
+        route(_INSTANCE, "GET", _read_one),
+        route(_INSTANCE, "PUT", _register_one),
+        route(_INSTANCE, "DELETE", _deregister_one),
+        route(_INSTANCE + "/lease", "PUT", _renew_one),
+    ]
+
+
+class LeaseFastPath:
+    """Answers a beat of one known instance before the web framework sees it; passes everything else on unchanged.
+
+    `subject_of` tells who an Authorization header belongs to. Whatever is unusual (no or a wrong token, a body, an
+    unknown instance) is left to the routes behind, so that this path can only ever answer 204.
+    """
+
+    def __init__(self, app: ASGIApp, registry: Registry, subject_of: Callable[[str], Subject | None]) -> None:
+        self._app = app
+        self._renew = registry.renew
+        self._subject_of = subject_of
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "http" and scope["method"] == "PUT" and self._is_renewed(scope):
+            await send(_NO_CONTENT)
+            await send(_NO_BODY)
+        else:
+            await self._app(scope, receive, send)
+
+    def _is_renewed(self, scope: Scope) -> bool:
+        path: str = scope["path"]
+        if not (path.endswith("/lease") and path.startswith(PREFIX)):
+            return False
+        parts = path.split("/")
+        if len(parts) != 10 or parts[3] != "namespaces" or parts[5] != "services" or parts[7] != "instances":
+            return False
+        token = ""
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                token = value.decode("latin-1")
+            elif (name == b"content-length" and value != b"0") or name == b"transfer-encoding":
+                return False
+        if token[:7].lower() != "bearer ":
+            return False
+        subject = self._subject_of(token[7:].strip())
+        if subject is None or why_denied(subject, "update", "registry") is not None:
+            return False
+        return not self._renew((InstanceKey(Namespace(parts[4]), ServiceName(parts[6]), InstanceId(parts[8])),))
+
+
+_NO_CONTENT: Final[Message] = {"type": "http.response.start", "status": 204, "headers": []}
+_NO_BODY: Final[Message] = {"type": "http.response.body", "body": b""}
+
+
+def _answering(registry: Registry, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    """Make an endpoint of a function that raises, and keep those out who may not write."""
+
+    @wraps(endpoint)
+    async def answer(request: Request) -> Response:
+        try:
+            verb = "get" if request.method == "GET" else "update"
+            reason = why_denied(subject_of(request.scope), verb, "registry")
+            if reason is not None:
+                raise Denied(f"registry: {reason}")
+            return await endpoint(registry, request)
+        except SkepError as error:
+            return reply_error(error)
+
+    return answer
+
+
+async def _register_one(registry: Registry, request: Request) -> Response:
+    names = {name: request.path_params[name] for name in ("namespace", "service", "id")}
+    parsed = parse_instance(await _json(request), "", names)
+    if not isinstance(parsed, Instance):
+        raise Invalid(violations=parsed)
+    is_new = registry.get(parsed.key) is None
+    await registry.register([_sourced(parsed, request)])
+    view = registry.view(parsed.key)
+    assert view is not None
+    return reply(_shown(view), 201 if is_new else 200)
+
+
+async def _register_batch(registry: Registry, request: Request) -> Response:
+    instances: list[Instance] = []
+    violations: list[Violation] = []
+    for position, item in enumerate(_items(await _json(request))):
+        parsed = parse_instance(item, f"instances[{position}]")
+        if isinstance(parsed, Instance):
+            instances.append(_sourced(parsed, request))
+        else:
+            violations.extend(parsed)
+    if violations:
+        raise Invalid(violations=violations)
+    await registry.register(instances)
+    return reply({"revision": registry.revision.value, "registered": len(instances)})
+
+
+async def _renew_one(registry: Registry, request: Request) -> Response:
+    key = _key(request)
+    body = await _body(request)
+    document = _decoded(body) if body.strip() else {}
+    if not isinstance(document, dict):
+        raise Invalid('the body must be a JSON object such as {"health": "passing"}, or absent')
+    if "health" in document:
+        health = parse_health(document["health"], "health")
+        if not isinstance(health, Health):
+            raise Invalid(violations=health)
+        unknown = await registry.report_health([(key, health)])
+    else:
+        unknown = registry.renew([key])
+    if unknown:
+        raise _not_registered(key)
+    return Response(status_code=204)
+
+
+async def _renew_batch(registry: Registry, request: Request) -> Response:
+    beats = _beats(await _body(request))
+    silent: list[InstanceKey] = []
+    reports: list[tuple[InstanceKey, Health]] = []
+    for beat in beats.instances:
+        key = InstanceKey(beat.namespace, beat.service, beat.id)
+        if beat.health is None:
+            silent.append(key)
+        else:
+            reports.append((key, beat.health))
+    unknown = registry.renew(silent, beats.source)
+    if reports:
+        unknown += await registry.report_health(reports, beats.source)
+    return reply({"unknown": [_names(key) for key in unknown]})
+
+
+async def _deregister_one(registry: Registry, request: Request) -> Response:
+    key = _key(request)
+    if registry.get(key) is None:
+        raise _not_registered(key)
+    await registry.deregister([key])
+    return Response(status_code=204)
+
+
+async def _deregister_batch(registry: Registry, request: Request) -> Response:
+    parsed = [parse_key(item, f"instances[{n}]") for n, item in enumerate(_items(await _json(request)))]
+    violations = [v for mistakes in parsed if not isinstance(mistakes, InstanceKey) for v in mistakes]
+    if violations:
+        raise Invalid(violations=violations)
+    keys = [key for key in parsed if isinstance(key, InstanceKey)]
+    unknown = [key for key in keys if registry.get(key) is None]
+    await registry.deregister(keys)
+    return reply({"unknown": [_names(key) for key in unknown]})
+
+
+async def _read_one(registry: Registry, request: Request) -> Response:
+    key = _key(request)
+    view = registry.view(key)
+    if view is None:
+        raise _not_registered(key)
+    return reply(_shown(view))
+
+
+async def _query(registry: Registry, request: Request, stopping: Cell[bool]) -> Response:
+    params = request.query_params
+    wanted = _Wanted(params)
+    if params.get("watch", "").lower() in ("true", "1"):
+        return StreamingResponse(_watch(registry, wanted, stopping), media_type="application/json")
+    views = registry.query(wanted.namespace, wanted.service, wanted.selects)
+    return reply({"revision": registry.revision.value, "instances": [_shown(view) for view in views]})
+
+
+class _Wanted:
+    """What a query or a watch is narrowed to."""
+
+    def __init__(self, params: Mapping[str, str]) -> None:
+        self.namespace = params.get("namespace")
+        self.service = params.get("service")
+        self._terms = parse_labels(params.get("labelSelector", ""))
+        health = parse_health(params["health"], "health") if "health" in params else None
+        if isinstance(health, list):
+            raise Invalid(violations=health)
+        self._health = health
+
+    def selects(self, instance: Instance) -> bool:
+        """Tell whether an instance is asked for."""
+        return (
+            self.namespace in (None, instance.namespace)
+            and self.service in (None, instance.service)
+            and self._health in (None, instance.health)
+            and all(term.matches(instance.labels) for term in self._terms)
+        )
+
+
+async def _watch(registry: Registry, wanted: _Wanted, stopping: Cell[bool]) -> AsyncIterator[bytes]:
+    """Yield the current instances, a bookmark, and then what changes, as JSON lines."""
+    seen = registry.revision.value
+    shown: set[InstanceKey] = set()
+    changed: Sequence[InstanceKey] = [v.instance.key for v in registry.query(where=wanted.selects)]
+    while not stopping.value:
+        for start in range(0, len(changed), _CHUNK):
+            lines = [_event(registry, wanted, key, shown) for key in changed[start : start + _CHUNK]]
+            yield b"".join(lines)
+            await asyncio.sleep(0)
+        yield _line({"type": "BOOKMARK", "revision": seen})
+        await _newer(registry, seen, stopping)
+        since = registry.changed_since(seen)
+        if since is None:  # too far behind: look at all there is, and at all that was shown
+            seen, changed = registry.revision.value, sorted(shown | registry.instances().keys())
+        else:
+            seen, changed = since[0], sorted(since[1])
+
+
+def _event(registry: Registry, wanted: _Wanted, key: InstanceKey, shown: set[InstanceKey]) -> bytes:
+    """Render what became of one instance for a watcher who was shown some of them; empty when it is none of theirs."""
+    view = registry.view(key)
+    if view is None or not wanted.selects(view.instance):
+        if key not in shown:
+            return b""
+        shown.discard(key)
+        return _line({"type": "DELETED", "instance": _names(key)})
+    kind = "MODIFIED" if key in shown else "ADDED"
+    shown.add(key)
+    return _line({"type": kind, "instance": _shown(view)})
+
+
+async def _newer(registry: Registry, seen: int, stopping: Cell[bool]) -> None:
+    """Wait until there is a revision after the one seen, or the next heartbeat is due, or the server stops."""
+    for _ in range(int(HEARTBEAT_S / STOP_S)):
+        revisions = cast("AsyncGenerator[int, None]", registry.revision.subscribe())
+        try:
+            async with asyncio.timeout(STOP_S), aclosing(revisions):
+                async for revision in revisions:
+                    if revision > seen:
+                        return
+        except TimeoutError:
+            if stopping.value:
+                return
+
+
+def _beats(body: bytes) -> Beats:
+    """Read a batch of beats: at once when it is right, field by field to say what is wrong."""
+    try:
+        beats = _BEATS.decode(body)
+    except msgspec.DecodeError:
+        document = _decoded(body)
+    else:
+        _limit_batch(beats.instances)
+        return beats
+    violations: list[Violation] = []
+    for position, item in enumerate(_items(document)):
+        path = f"instances[{position}]"
+        key = parse_key(item, path)
+        if not isinstance(key, InstanceKey):
+            violations.extend(key)
+        if isinstance(item, dict) and item.get("health") is not None:
+            health = parse_health(item["health"], f"{path}.health")
+            if not isinstance(health, Health):
+                violations.extend(health)
+    raise Invalid(violations=violations or [Violation("source", "invalid", "must be a string")])
+
+
+def _items(document: object) -> list[object]:
+    items = document.get("instances") if isinstance(document, dict) else None
+    if not isinstance(items, list):
+        raise Invalid(violations=[Violation("instances", "required", "must be a list")])
+    _limit_batch(items)
+    return cast("list[object]", items)
+
+
+def _limit_batch(items: Sequence[object]) -> None:
+    if len(items) > MAX_BATCH:
+        message = f"must be at most {MAX_BATCH} in one request, not {len(items)}"
+        raise Invalid(violations=[Violation("instances", "too-many", message)])
+
+
+async def _json(request: Request) -> object:
+    return _decoded(await _body(request))
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY_BYTES:
+            raise Problem(
+                413, "RequestEntityTooLarge", f"the body is larger than {MAX_BODY_BYTES} bytes; send smaller batches"
+            )
+    return bytes(body)
+
+
+def _decoded(body: bytes) -> object:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Invalid(f"the body is not valid JSON: {error}") from error
+
+
+def _sourced(instance: Instance, request: Request) -> Instance:
+    """Name the caller as the source of a registration that names none."""
+    if instance.source:
+        return instance
+    return msgspec.structs.replace(instance, source=subject_of(request.scope).name)
+
+
+def _key(request: Request) -> InstanceKey:
+    params = request.path_params
+    return InstanceKey(Namespace(params["namespace"]), ServiceName(params["service"]), InstanceId(params["id"]))
+
+
+def _names(key: InstanceKey) -> dict[str, str]:
+    return {"namespace": key.namespace, "service": key.service, "id": key.id}
+
+
+def _not_registered(key: InstanceKey) -> NotFound:
+    return NotFound(f"instance {key.namespace}/{key.service}/{key.id} is not registered; register it again")
+
+
+def _shown(view: InstanceView) -> dict[str, Any]:
+    return {**wire_document(view.instance), "lease": lease_document(view.lease)}
+
+
+def _line(document: object) -> bytes:
+    return msgspec.json.encode(document) + b"\n"
