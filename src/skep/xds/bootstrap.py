@@ -9,14 +9,15 @@ from typing import Any
 import msgspec
 
 from skep.model.node import Address, GatewayNode, Node
+from skep.xds.translate.names import INVALID
 
 _CONTROL_PLANE = "control-plane"
 _FETCH_TIMEOUT = "5s"
 _STATS_PREFIXES = ("server.", "listener_manager.", "cluster_manager.", "runtime.load", "control_plane.")
 _STATS_PARTS = (
     r"http\.(gateway|inbound|outbound)\.(downstream_rq_(total|[1-5]xx|active|time)|downstream_cx_(total|active))",
-    r"cluster\..*\.(upstream_rq_(total|[1-5]xx|active|retry|retry_success|timeout)|membership_(total|healthy)"
-    r"|upstream_cx_(active|connect_fail))",
+    r"cluster\..*\.(upstream_rq_(total|[1-5]xx|active|retry|retry_success|timeout)|upstream_cx_(active|connect_fail))",
+    r"cluster\..*\.membership_(total|healthy)",
     r"listener\..*\.(downstream_cx_total|downstream_cx_active)",
 )
 
@@ -35,7 +36,7 @@ def bootstrap(node: Node, xds: Address, token: str, admin: Address) -> dict[str,
             "cds_config": _discovered(),
             "lds_config": _discovered(),
         },
-        "static_resources": {"clusters": [_control_plane(xds)]},
+        "static_resources": {"clusters": [_control_plane(xds), {"name": INVALID, "type": "STATIC"}]},
         "stats_config": {"use_all_default_tags": False, "stats_matcher": {"inclusion_list": {"patterns": _stats()}}},
         "stats_flush_on_admin": True,
         "overload_manager": {

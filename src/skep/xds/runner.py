@@ -186,9 +186,8 @@ class XdsServer:
                 self._unwatch(stream, one)
             elif isinstance(event, Accepted):
                 self._accepted(one, event.resources)
-            elif isinstance(event, Refused):
-                if one in self._watched:
-                    self._source.refused(one, event.resources, event.message)
+            elif isinstance(event, Refused) and one in self._watched:
+                self._source.refused(one, event.resources, event.message)
 
     # Demands.
 
@@ -230,7 +229,7 @@ def parse_node(request: discovery_pb2.DeltaDiscoveryRequest) -> Node:
     """Read who a proxy is from the metadata of its first request; Invalid says what is wrong with it."""
     try:
         metadata = json_format.MessageToDict(request.node.metadata).get("skep")
-        node = msgspec.convert(_whole_numbers(metadata), Node)  # type: ignore[call-overload]  # a union is a type here
+        node = msgspec.convert(_whole_numbers(metadata), Node)
     except (msgspec.ValidationError, ValueError, RecursionError) as failure:
         raise Invalid(f"node.metadata.skep: {failure}") from failure
     checked: Node = node

@@ -28,7 +28,8 @@ _IDLE_HTTP2_S = 300.0
 def translate_upstream(upstream: Upstream) -> pb.Cluster:
     """Build the cluster of one port of a service."""
     out = _cluster(upstream.name, upstream.protocol, upstream.connect_timeout_s, _IDLE_S)
-    out.lb_policy = pb.Cluster.LEAST_REQUEST
+    # In turn, not by fewest requests: a host that fails at once always has the fewest, and would be tried again and again.
+    out.lb_policy = pb.Cluster.ROUND_ROBIN
     if upstream.external is None:
         out.type = pb.Cluster.EDS
         out.eds_cluster_config.eds_config.CopyFrom(ads(fetch_timeout_s=5))

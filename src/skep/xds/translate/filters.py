@@ -32,7 +32,7 @@ def gateway_filters() -> list[Any]:
 
 def outbound_filters() -> list[Any]:
     """Filters of the listener to which a sidecar's application sends its calls."""
-    return [_retry_idempotent(), _fault(), _on_demand(), _router()]
+    return [_retry_idempotent(), _on_demand(), _fault(), _router()]
 
 
 def inbound_filters() -> list[Any]:
@@ -63,12 +63,12 @@ def _retry_idempotent() -> Any:
 
 
 def _fault() -> Any:
-    """Before anything is fetched or sent: the share of an invalid backend ends here, as a route says."""
+    """Once the route is known for sure, before anything is sent: the share of an invalid backend ends here."""
     return hcm.HttpFilter(name=FAULT, typed_config=pack(fault_pb2.HTTPFault()))
 
 
 def _on_demand() -> Any:
-    """Right before the router: waits for the virtual host and the cluster that the request is the first to need."""
+    """Before all that reads the route: waits for the virtual host and the cluster that a request is the first to need."""
     return hcm.HttpFilter(name=ON_DEMAND, typed_config=pack(on_demand_pb2.OnDemand(odcds=_odcds())))
 
 

@@ -12,6 +12,8 @@ SDS = _PREFIX + "envoy.extensions.transport_sockets.tls.v3.Secret"
 
 OUTBOUND = "outbound"
 """The listener to which a sidecar's application sends its calls."""
+INVALID = "invalid"
+"""The cluster, without a host, that the share of an invalid backend names; it is in every bootstrap."""
 RETRIABLE_HEADER = "x-skep-retriable"
 """On an answer of an inbound sidecar: the application did not act on the request, it may be sent elsewhere."""
 

@@ -14,7 +14,8 @@ from skep.xds.translate.wire import pack
 SAFE_FOR_EVERY_METHOD = "connect-failure,refused-stream,reset-before-request,retriable-headers"
 SAFE_WHEN_IDEMPOTENT = "reset"
 NOT_IDEMPOTENT = ("POST", "PATCH", "CONNECT")
-_ATTEMPTS_AT_ANOTHER_HOST = 8
+_PICKS_FOR_ANOTHER_HOST = 100
+"""Among unequal weights the heavy host comes up many times before the light one."""
 
 
 def default_retry(attempt_timeout_s: float | None = None) -> pb.RetryPolicy:
@@ -22,7 +23,7 @@ def default_retry(attempt_timeout_s: float | None = None) -> pb.RetryPolicy:
     policy = pb.RetryPolicy(
         retry_on=SAFE_FOR_EVERY_METHOD,
         retriable_headers=[pb.HeaderMatcher(name=RETRIABLE_HEADER, present_match=True)],
-        host_selection_retry_max_attempts=_ATTEMPTS_AT_ANOTHER_HOST,
+        host_selection_retry_max_attempts=_PICKS_FOR_ANOTHER_HOST,
         retry_host_predicate=[
             pb.RetryPolicy.RetryHostPredicate(
                 name="envoy.retry_host_predicates.previous_hosts",

@@ -9,13 +9,12 @@ from skep.ir.match import RequestMatch
 from skep.ir.route import NO_CHANGE, Backend, Forward, Mirror, Redirect, Respond, Route
 from skep.xds.translate.headers import apply_headers
 from skep.xds.translate.match import translate_match
+from skep.xds.translate.names import INVALID
 from skep.xds.translate.path import PathRewrite, rewrite_path
 from skep.xds.translate.retry import default_retry
 from skep.xds.translate.wire import pack
 
 FAULT = "envoy.filters.http.fault"
-INVALID = "invalid"
-"""The cluster that the share of an invalid backend names; no such cluster exists."""
 _MILLION = 1_000_000
 _REDIRECTS = {
     301: pb.RedirectAction.MOVED_PERMANENTLY,
@@ -83,7 +82,7 @@ def _share(backend: Backend) -> pb.WeightedCluster.ClusterWeight:
     share = pb.WeightedCluster.ClusterWeight(name=backend.upstream or INVALID)
     share.weight.value = backend.weight
     if not backend.upstream:
-        # A cluster that does not exist would answer 503, and an on-demand proxy would ask for it with every request.
+        # The cluster without a host would answer 503; that it exists keeps an on-demand proxy from asking for it.
         fault = fault_pb2.HTTPFault()
         fault.abort.http_status = 500
         fault.abort.percentage.numerator = 100
