@@ -75,9 +75,9 @@ def build_env(container: Container, sources: Sources, identity: Identity, fixed:
         if variable.value_from is None:
             found[variable.name] = expand(variable.value or "", {**found, **fixed})
             continue
-        value = _value_from(variable.value_from, sources, identity)
-        if value is not None:
-            found[variable.name] = value
+        given = _value_from(variable.value_from, sources, identity)
+        if given is not None:
+            found[variable.name] = given
     for name, value in found.items():
         if "\0" in value:
             raise Invalid(f"the value of {name} holds a NUL character")
