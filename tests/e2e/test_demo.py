@@ -45,10 +45,10 @@ def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
             [sys.executable, "examples/demo.py"],
             cwd=ROOT, env=demo_env(tmp_path), stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
         )  # fmt: skip
-    deadline = time.monotonic() + LIMIT_S
+    deadline = time.perf_counter() + LIMIT_S
     while "Ctrl-C ends everything" not in output.read_text():
         assert demo.poll() is None, output.read_text()
-        assert time.monotonic() < deadline, output.read_text()
+        assert time.perf_counter() < deadline, output.read_text()
         time.sleep(0.2)
     demo.send_signal(signal.SIGINT)
     assert demo.wait(60) == 0, output.read_text()
