@@ -1,13 +1,12 @@
-"""How failures look on the wire: one table from error class to HTTP status and Kubernetes `Status` reason.
+"""How failures are told over HTTP: one table from the error tree to a status and a reason, and the `Status` document.
 
-In: an error of `skep.errors`; out: the `Status` document (Kubernetes API conventions, "Response Status Kind") and a response.
-It must never show what is not in the error's message.
+An exception that is not in the tree becomes a 500 that says nothing of the inside; it is logged by `api/app.py`.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from starlette.responses import Response
 
 from skep.errors import (
     Conflict,
@@ -22,53 +21,123 @@ from skep.errors import (
 )
 from skep.model.violation import Violation
 
-TABLE: tuple[tuple[type[SkepError], int, str], ...] = (
-    (Invalid, 422, "Invalid"),
+ERRORS: Sequence[tuple[type[SkepError], int, str]] = (
+    (Invalid, 400, "BadRequest"),
+    (Unauthenticated, 401, "Unauthorized"),
+    (Denied, 403, "Forbidden"),
     (NotFound, 404, "NotFound"),
+    (Unsupported, 405, "MethodNotAllowed"),
     (Conflict, 409, "Conflict"),
     (Expired, 410, "Expired"),
-    (Denied, 403, "Forbidden"),
-    (Unauthenticated, 401, "Unauthorized"),
     (Unavailable, 503, "ServiceUnavailable"),
-    (Unsupported, 405, "MethodNotAllowed"),
-    (SkepError, 500, "InternalError"),
 )
-"""Class, HTTP status, reason; the first that fits holds."""
-_CAUSES = {
+CAUSES: Mapping[str, str] = {
     "required": "FieldValueRequired",
-    "duplicate": "FieldValueDuplicate",
+    "invalid": "FieldValueInvalid",
+    "invalid-type": "FieldValueTypeInvalid",
     "unsupported": "FieldValueNotSupported",
+    "duplicate": "FieldValueDuplicate",
     "not-found": "FieldValueNotFound",
+    "forbidden": "FieldValueForbidden",
+    "too-many": "FieldValueTooMany",
+    "too-long": "FieldValueTooLong",
 }
+MAX_CAUSES = 500
+RETRY_AFTER_S = 1
 
 
-def status_document(error: SkepError, **details: Any) -> dict[str, Any]:
-    """Render an error as a `Status`; `details` (name, group, kind) say which object it is about."""
-    code, reason = next((code, reason) for kind, code, reason in TABLE if isinstance(error, kind))
-    shown: dict[str, Any] = {name: value for name, value in details.items() if value}
-    if isinstance(error, Invalid):
+class Problem(SkepError):
+    """A refusal that only HTTP knows: too large, wrong media type, exists already."""
+
+    def __init__(self, status: int, reason: str, message: str, violations: Sequence[Violation] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.violations = tuple(violations)
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """What a failed request was about, for messages and details."""
+
+    group: str = ""
+    kind: str = ""
+    plural: str = ""
+    name: str = ""
+
+    @property
+    def resource(self) -> str:
+        """The plural with its group."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+NOTHING = Subject()
+
+
+def status_of(error: SkepError, about: Subject = NOTHING) -> dict[str, Any]:
+    """Render an error as a `Status`; its `code` is the HTTP status."""
+    if isinstance(error, Problem):
+        details = _details(about)
         if error.violations:
-            shown["causes"] = [_cause(violation) for violation in error.violations]
-        else:
-            code, reason = 400, "BadRequest"
-    return {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "metadata": {},
-        "status": "Failure",
-        "message": error.message,
-        "reason": reason,
-        "details": shown,
-        "code": code,
-    }
+            details["causes"] = [_cause(violation) for violation in error.violations[:MAX_CAUSES]]
+        return _status(error.status, error.reason, error.message, details)
+    if isinstance(error, Invalid) and error.violations:
+        return _invalid(error, about)
+    status, reason = next(((s, r) for known, s, r in ERRORS if isinstance(error, known)), (500, "InternalError"))
+    details = _details(about)
+    if status == 503:
+        details["retryAfterSeconds"] = RETRY_AFTER_S
+    return _status(status, reason, error.message, details)
 
 
-def error_response(error: SkepError, **details: Any) -> Response:
-    """Answer a request with an error."""
-    document = status_document(error, **details)
-    return Response(msgspec.json.encode(document), document["code"], media_type="application/json")
+def internal_error() -> dict[str, Any]:
+    """Say that something is wrong with the server, and nothing else."""
+    return _status(500, "InternalError", "an internal error occurred; the server's log has the details", {})
+
+
+def not_found_path() -> dict[str, Any]:
+    """Say that nothing is served at a path."""
+    return _status(404, "NotFound", "the server could not find the requested resource", {})
+
+
+def success(about: Subject, uid: str = "") -> dict[str, Any]:
+    """Render the `Status` of something done."""
+    details = _details(about)
+    if uid:
+        details["uid"] = uid
+    return {**_envelope(), "status": "Success", "details": details}
+
+
+def _invalid(error: Invalid, about: Subject) -> dict[str, Any]:
+    shown = error.violations[:MAX_CAUSES]
+    kind = f"{about.kind}.{about.group}" if about.group else about.kind
+    listed = [f"{violation.path}: {violation.message}" for violation in shown]
+    if len(error.violations) > len(shown):
+        listed.append(f"and {len(error.violations) - len(shown)} more")
+    paths = listed[0] if len(listed) == 1 else f"[{', '.join(listed)}]"
+    message = f'{kind} "{about.name}" is invalid: {paths}' if kind else paths
+    details = _details(about)
+    if about.kind:
+        details["kind"] = about.kind
+    details["causes"] = [_cause(violation) for violation in shown]
+    return _status(422, "Invalid", message, details)
 
 
 def _cause(violation: Violation) -> dict[str, str]:
-    reason = _CAUSES.get(violation.code, "FieldValueInvalid")
+    reason = CAUSES.get(violation.code, "FieldValueInvalid")
     return {"reason": reason, "message": violation.message, "field": violation.path}
+
+
+def _details(about: Subject) -> dict[str, Any]:
+    fields = {"name": about.name, "group": about.group, "kind": about.plural}
+    return {key: value for key, value in fields.items() if value}
+
+
+def _envelope() -> dict[str, Any]:
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}}
+
+
+def _status(code: int, reason: str, message: str, details: dict[str, Any]) -> dict[str, Any]:
+    document = {**_envelope(), "status": "Failure", "message": message, "reason": reason}
+    if details:
+        document["details"] = details
+    return {**document, "code": code}

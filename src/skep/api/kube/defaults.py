@@ -1,0 +1,84 @@
+"""Fills in what Kubernetes fills in on a write, where its tools rely on seeing it. Pure; wrong types pass untouched,
+so that validation can name them."""
+
+import base64
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+Document = dict[str, Any]
+
+
+def with_defaults(resource: str, document: Document) -> Document:
+    """Return the document with its kind's defaults; the one given is not changed."""
+    fill = _DEFAULTS.get(resource)
+    return fill(document) if fill else document
+
+
+def _namespace(document: Document) -> Document:
+    metadata = document.get("metadata", {})
+    labels = metadata.get("labels", {})
+    if isinstance(labels, Mapping):
+        labels = {**labels, "kubernetes.io/metadata.name": metadata.get("name", "")}
+        document = {**document, "metadata": {**metadata, "labels": labels}}
+    return {**document, "status": {"phase": "Active", **_object(document.get("status"))}}
+
+
+def _secret(document: Document) -> Document:
+    texts = document.get("stringData")
+    document = {"type": "Opaque", **document}
+    data = document.get("data", {})
+    if not isinstance(texts, Mapping) or not all(isinstance(text, str) for text in texts.values()):
+        return document
+    if isinstance(data, Mapping):
+        encoded = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
+        document["data"] = {**data, **encoded}
+        del document["stringData"]
+    return document
+
+
+def _service(document: Document) -> Document:
+    spec = document.get("spec")
+    if not isinstance(spec, Mapping):
+        return document
+    spec = {"type": "ClusterIP", **spec}
+    if isinstance(spec.get("ports"), list):
+        spec["ports"] = [_service_port(port) for port in spec["ports"]]
+    return {**document, "spec": spec}
+
+
+def _service_port(port: Any) -> Any:
+    if not isinstance(port, Mapping):
+        return port
+    return {"protocol": "TCP", **({"targetPort": port["port"]} if "port" in port else {}), **port}
+
+
+def _deployment(document: Document) -> Document:
+    spec = document.get("spec")
+    if not isinstance(spec, Mapping):
+        return document
+    spec = {"replicas": 1, "strategy": {"type": "RollingUpdate"}, **spec}
+    return {**document, "spec": spec}
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+_DEFAULTS: Mapping[str, Callable[[Document], Document]] = {
+    "namespaces": _namespace,
+    "secrets": _secret,
+    "services": _service,
+    "deployments.apps": _deployment,
+}
+
+
+def immutable_paths(resource: str, old: Document, new: Document) -> Iterator[str]:
+    """Name the fields that differ but must not."""
+    if resource == "deployments.apps" and _object(old.get("spec")).get("selector") != new["spec"].get("selector"):
+        yield "spec.selector"
+    if resource == "secrets" and old.get("type") != new.get("type"):
+        yield "type"
+    if resource in ("secrets", "configmaps") and old.get("immutable") is True:
+        for field in ("data", "binaryData", "immutable"):
+            if old.get(field) != new.get(field):
+                yield field

@@ -1,0 +1,166 @@
+"""One request to the resource API: path → target, method → verb, may the caller?, then the function that answers.
+
+The only place that knows all of them. Errors become `Status` documents here, with what they are about.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import ASGIApp
+
+from skep.api.auth import subject_of
+from skep.api.errors import Problem, not_found_path
+from skep.api.kube import patch as patches
+from skep.api.kube import write
+from skep.api.kube.body import decode_document, decode_value, media_type, read_body
+from skep.api.kube.options import Options, parse_options
+from skep.api.kube.read import get_object, list_objects
+from skep.api.kube.scale import scale_of, scaled
+from skep.api.kube.table import form_of
+from skep.api.kube.target import Target, parse_target
+from skep.api.kube.watch import EventCache, Watch
+from skep.api.parts import LogQuery, Parts
+from skep.api.reply import reply, reply_error
+from skep.auth.policy import why_denied
+from skep.errors import Denied, Invalid, NotFound, SkepError, Unavailable
+from skep.kinds import Kind
+from skep.store.backend import Entry
+from skep.store.objects import read
+
+_ON_OBJECT = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_ON_COLLECTION = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
+
+
+class ResourceApi:
+    """Answers everything below /api/v1 and /apis/{group}/{version}."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._cache = EventCache()
+
+    async def answer(self, request: Request) -> ASGIApp:
+        """Answer one request; every expected failure as a `Status`."""
+        params = request.path_params
+        target = parse_target(params.get("group", ""), params.get("version", "v1"), params["path"])
+        if target is None:
+            return reply(not_found_path(), 404)
+        try:
+            options = parse_options(request.query_params)
+            verb = _verb(request.method, target, options)
+            reason = why_denied(subject_of(request.scope), verb, target.kind.resource, target.subresource)
+            if reason is not None:
+                about = f'{target.kind.resource} "{target.name}"' if target.name else target.kind.resource
+                raise Denied(f"{about} is forbidden: cannot {verb}: {reason}")
+            return await self._perform(request, verb, target, options)
+        except SkepError as error:
+            return reply_error(error, target.about)
+
+    async def _perform(self, request: Request, verb: str, target: Target, options: Options) -> ASGIApp:
+        form = form_of(request.headers.get("accept", ""))
+        if target.subresource == "log":
+            return await self._log(request, target)
+        if target.subresource == "scale":
+            return await self._scale(request, verb, target, options)
+        match verb:
+            case "get":
+                return get_object(self._parts, target, form, options)
+            case "list":
+                return list_objects(self._parts, target, form, options)
+            case "watch":
+                return Watch(self._parts, self._cache, target, form, options)
+            case "create":
+                document = decode_document(await read_body(request), media_type(request))
+                return await write.create(self._parts, target, document, options)
+            case "update":
+                document = decode_document(await read_body(request), media_type(request))
+                return await write.replace(self._parts, target, document, options)
+            case "patch":
+                change = await _patch(request, target, target.kind.merge_keys)
+                return await write.change(self._parts, target, change, options)
+            case "delete":
+                return await write.delete(self._parts, target, await _optional_body(request), options)
+            case _:
+                return await write.delete_collection(self._parts, target, await _optional_body(request), options)
+
+    async def _scale(self, request: Request, verb: str, target: Target, options: Options) -> Response:
+        if verb == "get":
+            entry = self._parts.store.find(target.key)
+            if entry is None:
+                raise NotFound(target.missing)
+            return reply(scale_of(read(entry.document, entry.revision)))
+        if verb == "patch":
+            scale_change = await _patch(request, target, {})
+        else:
+            document = decode_document(await read_body(request), media_type(request))
+
+            def scale_change(present: dict[str, Any]) -> Any:
+                return document
+
+        def change(present: dict[str, Any]) -> Any:
+            return scaled(present, scale_change(scale_of(present)))
+
+        answer = await write.change(self._parts, target, change, options)
+        return reply(scale_of(msgspec.json.decode(answer.body)), answer.status_code)
+
+    async def _log(self, request: Request, target: Target) -> Response:
+        entry: Entry | None = self._parts.store.find(target.key)
+        if entry is None:
+            raise NotFound(target.missing)
+        if self._parts.pod_log is None:
+            raise Unavailable("logs are not available from this server; use `skep logs` on the replica's host")
+        query = request.query_params
+        lines = await self._parts.pod_log(
+            LogQuery(
+                namespace=target.namespace,
+                pod=target.name,
+                container=query.get("container", ""),
+                follow=query.get("follow", "") in ("true", "1"),
+                previous=query.get("previous", "") in ("true", "1"),
+                tail_lines=_count(query.get("tailLines", ""), "tailLines"),
+                limit_bytes=_count(query.get("limitBytes", ""), "limitBytes"),
+            )
+        )
+        return StreamingResponse(lines, media_type="text/plain")
+
+
+def _verb(method: str, target: Target, options: Options) -> str:
+    verb = (_ON_OBJECT if target.name else _ON_COLLECTION).get("GET" if method == "HEAD" else method)
+    if verb is None or not _offered(verb, target):
+        raise Problem(405, "MethodNotAllowed", f"{method} is not offered at this path")
+    if verb in ("get", "list") and options.watch and not target.subresource:
+        return "watch"
+    return verb
+
+
+def _offered(verb: str, target: Target) -> bool:
+    kind: Kind = target.kind
+    if target.subresource == "log":
+        return verb == "get"
+    if target.subresource:
+        return verb in ("get", "update", "patch")
+    # An object is created in its namespace, not beside all of them.
+    return not (kind.namespaced and not target.namespace and verb in ("create", "deletecollection"))
+
+
+async def _patch(request: Request, target: Target, merge_keys: Mapping[str, str]) -> write.Change:
+    media = media_type(request)
+    patches.check_media(target, media)
+    return patches.patcher(target, media, decode_value(await read_body(request), media), merge_keys)
+
+
+async def _optional_body(request: Request) -> Mapping[str, Any]:
+    body = await read_body(request)
+    return decode_document(body, media_type(request)) if body.strip() else {}
+
+
+def _count(text: str, name: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal()) or len(text) > 12:
+        raise Invalid(f"{name}: invalid value {text[:40]!r}: must be a number")
+    return int(text)
+
+
