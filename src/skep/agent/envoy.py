@@ -34,8 +34,11 @@ READY_LIMIT_S = 20.0
 _STAY_BESIDE = (
     "/bin/sh",
     "-c",
-    'trap \'kill -TERM "$envoy"\' TERM INT HUP; "$@" & envoy=$!; '
-    'wait "$envoy"; code=$?; while kill -0 "$envoy" 2>/dev/null; do wait "$envoy"; code=$?; done; exit "$code"',
+    """trap 'kill -TERM "$envoy"' TERM INT HUP
+    "$@" & envoy=$!
+    wait "$envoy"; code=$?
+    while kill -0 "$envoy" 2>/dev/null; do wait "$envoy"; code=$?; done
+    exit "$code\"""",
     "envoy-parent",
 )
 """Starts Envoy and waits for it. An Envoy that can hot-restart asks the kernel to end it when its parent dies
@@ -122,6 +125,12 @@ class Envoy:
                     return False
         return True
 
+    async def state(self) -> str:
+        """Say how it is: starting, ready, or unconnected: ready, but the control plane is away."""
+        if not await self.is_ready():
+            return "starting"
+        return "ready" if await self._host.admin.is_connected(self._record.admin) else "unconnected"
+
     async def restart(self, limit_s: float = READY_LIMIT_S) -> None:
         """Replace the process by a new one that inherits its sockets; no request is lost.
 
@@ -154,7 +163,6 @@ class Envoy:
             if launch is not None:
                 self._forget_files(launch)
         self._host.records.remove(self._record.name)
-        (self._host.folder / f"{self._record.name}.bootstrap.json").unlink(missing_ok=True)
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -227,8 +235,9 @@ class Envoy:
 
     async def _launch(self, launch: Launch) -> None:
         host, record = self._host, self._record
-        bootstrap = host.folder / f"{record.name}.bootstrap.json"
-        write_private(bootstrap, msgspec.json.encode(host.render(record.node, record.admin)))
+        bootstrap = host.folder / f"{launch.process}.bootstrap.json"
+        rendered = host.render(record.node, record.admin)
+        write_private(bootstrap, msgspec.json.encode(patient(rendered) if launch.epoch else rendered))
         epoch = (
             ["--use-dynamic-base-id", "--base-id-path", str(self._base_id_path(launch))]
             if launch.base_id is None
@@ -305,11 +314,24 @@ class Envoy:
             with contextlib.suppress(OSError, ValueError):
                 base_id = int(path.read_text())
         path.unlink(missing_ok=True)
+        (self._host.folder / f"{launch.process}.bootstrap.json").unlink(missing_ok=True)
         others = (self._record.current, self._record.next, *self._record.draining)
         shared = any(other and other.base_id == base_id and other.process != launch.process for other in others)
         if base_id is not None and not shared:
             with contextlib.suppress(OSError):
                 (_SHARED_MEMORY / f"envoy_shared_memory_{base_id * 10}").unlink(missing_ok=True)
+
+
+def patient(bootstrap: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Let a successor wait for its configuration as long as it takes.
+
+    One that gave up waiting would take over with no listeners at all; one that waits is stopped, and the old one stays.
+    """
+    resources = dict(bootstrap.get("dynamic_resources", {}))
+    for name in ("lds_config", "cds_config"):
+        if name in resources:
+            resources[name] = {**resources[name], "initial_fetch_timeout": "0s"}
+    return {**bootstrap, "dynamic_resources": resources} if resources else bootstrap
 
 
 def envoy_command() -> tuple[str, ...]:

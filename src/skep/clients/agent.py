@@ -177,7 +177,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _REPLIES = msgspec.json.Decoder(Reply)
-_ERRORS = {error.code: error for error in (SkepError, *SkepError.__subclasses__())}
+_ERRORS: dict[str, type[SkepError]] = {error.code: error for error in SkepError.__subclasses__()}
 
 
 class AgentConnection:
