@@ -174,7 +174,8 @@ class XdsServer:
         self._act_on(stream, stream.session.receive(request))
         if len(stream.demands) > _MAX_SUBSCRIPTIONS:
             raise Invalid(f"resource_names_subscribe: more than {_MAX_SUBSCRIPTIONS} names on one stream")
-        stream.news.set()
+        if stream.session.is_due:
+            stream.news.set()
 
     def _act_on(self, stream: _Stream, events: Iterable[Event]) -> None:
         for event in events:

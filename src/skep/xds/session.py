@@ -6,6 +6,7 @@ together around bytes that all streams share.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 from envoy.service.discovery.v3 import discovery_pb2 as pb
@@ -129,6 +130,11 @@ class Session:
     def acknowledged(self) -> Mapping[str, Mapping[str, str]]:
         """Return the version of each resource that the proxy said it took, by type."""
         return {url: dict(state.acked) for url, state in self._types.items()}
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there may be something to send."""
+        return any(state.dirty or state.again or state.must_reply for state in self._types.values())
 
     def responses(self) -> Iterator[bytes]:
         """Yield what the proxy lacks, as serialised responses, in an order that never breaks what works."""
@@ -279,7 +285,7 @@ class Session:
         return b"".join(
             (
                 *(field(_RESOURCES, encoded.payload) for _, encoded in resources),
-                field(_TYPE_URL, url.encode()),
+                _type_field(url),
                 field(_NONCE, nonce.encode()),
                 *(field(_REMOVED, name.encode()) for name in removed),
             )
@@ -291,6 +297,11 @@ class Session:
         if state is not None and name in state.answers:
             state.sent.pop(name, None)
             state.dirty[name] = None
+
+
+@lru_cache(maxsize=32)
+def _type_field(url: str) -> bytes:
+    return field(_TYPE_URL, url.encode())
 
 
 def _restore(state: _Type, name: str) -> None:
