@@ -120,7 +120,7 @@ class Probe(Record):
     timeout_seconds: StrictInt = 1
     success_threshold: StrictInt = 1
     failure_threshold: StrictInt = 3
-    termination_grace_period_seconds: StrictInt | None = None
+    termination_grace_period_seconds: Any = ignored("the pod's terminationGracePeriodSeconds holds for probes too")
 
 
 class Container(Record):

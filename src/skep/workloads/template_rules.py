@@ -182,15 +182,13 @@ def _validate_probe(probe: Probe, path: str, container: Container) -> list[Viola
 
 
 def _validate_thresholds(probe: Probe, path: str) -> list[Violation]:
-    limits = [
+    limits = (
         ("initialDelaySeconds", probe.initial_delay_seconds, 0),
         ("periodSeconds", probe.period_seconds, 1),
         ("timeoutSeconds", probe.timeout_seconds, 1),
         ("successThreshold", probe.success_threshold, 1),
         ("failureThreshold", probe.failure_threshold, 1),
-    ]
-    if probe.termination_grace_period_seconds is not None:
-        limits.append(("terminationGracePeriodSeconds", probe.termination_grace_period_seconds, 1))
+    )
     return [
         Violation(f"{path}.{name}", "invalid", f"must be between {least} and {MAX_SECONDS}")
         for name, value, least in limits
