@@ -61,12 +61,11 @@ class Beats(msgspec.Struct, frozen=True):
 _BEATS = msgspec.json.Decoder(Beats)
 
 
-def registry_routes(registry: Registry, stopping: Cell[bool] | None = None) -> list[Route]:
+def registry_routes(registry: Registry, stopping: Cell[bool]) -> list[Route]:
     """Return the routes of the registry's API; watches end when `stopping` turns true."""
-    until = stopping or Cell(False)
 
     async def query(registry: Registry, request: Request) -> Response:
-        return await _query(registry, request, until)
+        return await _query(registry, request, stopping)
 
     def route(path: str, method: str, endpoint: Endpoint) -> Route:
         return Route(path, _answering(registry, endpoint), methods=[method])

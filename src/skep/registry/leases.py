@@ -80,6 +80,11 @@ class Leases:
         if lease is not None:
             lease.granted = False
 
+    def forgive(self, seconds: float, now_s: float) -> None:
+        """Extend every lease by a time during which nobody could be heard, to its full length at most."""
+        for lease in self._leases.values():
+            lease.since_s = min(now_s, lease.since_s + seconds)
+
     def overdue(self, now_s: float) -> Sequence[InstanceKey]:
         """Return the keys whose lease ran out, sorted; they stay in the table, and stay overdue, until dropped."""
         if self._next_tick is None:

@@ -77,17 +77,15 @@ class Registry:
     async def run(self) -> None:
         """Remove what is no longer heard of, until cancelled."""
         swept_s = self._clock.monotonic()
-        deaf_until_s = 0.0
         while True:
             await asyncio.sleep(TICK_S)
             now_s = self._clock.monotonic()
             if now_s - swept_s > _DEAF_S:
-                # Beats that came meanwhile still lie unread; give their senders as long to be heard as they were not.
-                deaf_until_s = now_s + (now_s - swept_s)
-                _log.warning("registry was not running for %.1f s: no lease expires for as long", now_s - swept_s)
+                # Nobody could be heard meanwhile, and beats that came may still lie unread: that time does not count.
+                self._leases.forgive(now_s - swept_s, now_s)
+                _log.warning("registry did not run for %.1f s: every lease is extended by that", now_s - swept_s)
             swept_s = now_s
-            if now_s >= deaf_until_s:
-                await self.sweep()
+            await self.sweep()
 
     async def sweep(self) -> None:
         """Remove the instances whose lease ran out, and write again what the store could not take before."""

@@ -65,6 +65,18 @@ def test_lease_that_nobody_renewed_since_the_start_says_so() -> None:
     assert (lease.heard_s, lease.heard_by, lease.expires_s) == (4.0, "agent/a", 19.0)
 
 
+def test_time_in_which_nobody_could_be_heard_does_not_count() -> None:
+    leases = Leases()
+    leases.grant(key(1), 10.0, 0.0, "agent")
+    leases.grant(key(2), 10.0, 4.0, "agent")
+    leases.forgive(60.0, 62.0)
+    assert leases.overdue(69.9) == []
+    assert leases.overdue(70.5) == [key(1)]
+    leases.drop(key(1))
+    assert leases.overdue(71.9) == []
+    assert leases.overdue(72.5) == [key(2)]
+
+
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["grant", "renew", "drop", "sweep"]),
