@@ -148,4 +148,4 @@ def _status_kb(file: Path, name: str) -> int:
 def registration(namespace: str, service: str, number: int, port: int, **more: Any) -> Mapping[str, Any]:
     """Return one registration as the registry's API takes it."""
     return {"namespace": namespace, "service": service, "id": f"{service}-{number}", "address": "127.0.0.1",
-            "port": port, "lease_s": 3600, **more}  # fmt: skip
+            "port": port, "leaseSeconds": 3600, **more}  # fmt: skip
