@@ -11,7 +11,10 @@ from typing import Any, TypeVar
 import uvicorn
 
 from skep.api.app import build_app
+from skep.api.listener import EitherServer, tls_context
 from skep.api.parts import Parts
+from skep.auth.certificates import ensure_api_certificate
+from skep.auth.kubeconfig import render_kubeconfig
 from skep.auth.policy import Role
 from skep.auth.tokens import ensure_tokens, load_token
 from skep.clock import SystemClock
@@ -52,10 +55,11 @@ class ApiServer:
         self.admin_token = ""
         self.agent_token = ""
         self.url = ""
+        self.kubeconfig = ""
         self.parts: Parts
         self._data_dir = data_dir
         self._loop: asyncio.AbstractEventLoop
-        self._server: uvicorn.Server
+        self._server: EitherServer
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="api-server")
 
@@ -86,8 +90,11 @@ class ApiServer:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            config = uvicorn.Config(build_app(self.parts), log_level="warning", lifespan="off", ws="none")
-            self._server = uvicorn.Server(config)
+            config = uvicorn.Config(build_app(self.parts), log_level="warning", lifespan="off", ws="none", loop="none")
+            certificate, key = ensure_api_certificate(self._data_dir, "127.0.0.1", self.parts.clock.now())
+            https = self.url.replace("http:", "https:")
+            self.kubeconfig = render_kubeconfig(https, self.admin_token, certificate.read_text())
+            self._server = EitherServer(config, tls_context(certificate, key))
             async with asyncio.TaskGroup() as group:
                 serving = group.create_task(self._server.serve(sockets=[listener]))
                 while not self._server.started and not serving.done():

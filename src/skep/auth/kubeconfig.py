@@ -1,11 +1,15 @@
-"""Renders a kubeconfig, so that an unmodified kubectl talks to this installation. Pure: address and token in, text out."""
+"""Renders a kubeconfig, so that an unmodified kubectl talks to this installation. Pure: address, token, certificate in.
 
+The address is an https one: kubectl sends no token over plain HTTP.
+"""
+
+import base64
 import json
 
 from skep.auth.policy import Role
 
 
-def render_kubeconfig(server: str, token: str, name: str = "skep", namespace: str = "default") -> str:
+def render_kubeconfig(server: str, token: str, certificate_pem: str, name: str = "skep") -> str:
     """Return the file's text; it holds the token, so it is written readable by the owner only."""
     user = f"{name}-{Role.ADMIN.value}"
     return "\n".join(
@@ -17,6 +21,7 @@ def render_kubeconfig(server: str, token: str, name: str = "skep", namespace: st
             f"- name: {json.dumps(name)}",
             "  cluster:",
             f"    server: {json.dumps(server)}",
+            f"    certificate-authority-data: {base64.b64encode(certificate_pem.encode()).decode()}",
             "users:",
             f"- name: {json.dumps(user)}",
             "  user:",
@@ -26,7 +31,7 @@ def render_kubeconfig(server: str, token: str, name: str = "skep", namespace: st
             "  context:",
             f"    cluster: {json.dumps(name)}",
             f"    user: {json.dumps(user)}",
-            f"    namespace: {json.dumps(namespace)}",
+            "    namespace: default",
             "",
         )
     )
