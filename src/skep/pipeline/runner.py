@@ -29,6 +29,7 @@ from skep.registry.service import Registry
 from skep.store.objects import meta_of
 from skep.store.store import Store
 from skep.xds.snapshot import Demand, Encoded
+from skep.xds.translate.names import LDS
 
 log = logging.getLogger(__name__)
 
@@ -106,12 +107,23 @@ class Pipeline:
 
     def accepted(self, demand: Demand, resources: tuple[Encoded, ...]) -> None:
         """A proxy took these."""
+        if demand.type_url == LDS:
+            self._tell_ports(resources, None)
         self._act_on(self._refusals.accepted(demand, resources, self._note_taken))
 
     def refused(self, demand: Demand, resources: tuple[Encoded, ...], message: str) -> None:
         """A proxy refused a response that held these: its author is told, and what was good before stays."""
         log.warning("a proxy refused %s %s: %s", demand.type_url.rpartition(".")[2], demand.name, message)
-        self._act_on(self._refusals.refused(demand, resources, message))
+        if demand.type_url == LDS:
+            # A port cannot be listened on: nothing that was good is lost, and nothing else can be put in its place.
+            self._tell_ports(resources, message)
+        else:
+            self._act_on(self._refusals.refused(demand, resources, message))
+
+    def _tell_ports(self, resources: tuple[Encoded, ...], message: str | None) -> None:
+        for resource in resources:
+            self._memo.set(facts.EdgeRejectedFact(resource.name), message)
+        self._news.set()
 
     def _note_taken(self, origin: Origin) -> None:
         resource = self._feed.resources.get(origin.ref)
