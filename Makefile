@@ -32,7 +32,8 @@ $(VENV)/.skep: pyproject.toml $(VENV)/.requirements
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-tools: setup $(KUBECTL) ## Build the tools that only the tests need (kubectl)
+tools: setup $(KUBECTL) ## Get the tools that only the tests need: kubectl, curl
+	@scripts/system_tools.sh curl
 
 $(KUBECTL): tests/tools/kubectl/main.go tests/tools/kubectl/go.mod tests/tools/kubectl/go.sum scripts/build_kubectl.sh requirements-go.txt
 	@scripts/build_kubectl.sh $(PYTHON) $@
