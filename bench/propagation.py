@@ -10,12 +10,14 @@ import asyncio
 import contextlib
 import json
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 
-from bench.control_plane import ControlPlane, control_plane
+from bench.control_plane import ControlPlane
 from bench.report import Bar, report
 
 CLIENTS = 1_000
@@ -76,7 +78,8 @@ async def clients(plane: ControlPlane, count: int) -> AsyncIterator[Clients]:
     """Run the clients until the block ends; starts when all have their first answer."""
     names = ("--upstream", f"{NAMESPACE}/target:80", "--stranger", f"{NAMESPACE}/other:80")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.xds_clients", "--xds", plane.xds, "--token", plane.agent_token),
+        *(sys.executable, "-m", "bench.xds_clients"),
+        *("--xds", f"127.0.0.1:{plane.grpc_port}", "--token", plane.token("agent")),
         *("--clients", str(count), *names),
         stdout=asyncio.subprocess.PIPE,
     )
@@ -106,18 +109,17 @@ def quantile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, round(share * len(values) + 0.499) - 1)]
 
 
-async def run(count: int, changes: int, others: int) -> None:
+async def run(plane: ControlPlane, count: int, changes: int, others: int) -> None:
     """Measure, and print the report."""
-    async with control_plane() as plane:
-        headers = {"authorization": f"Bearer {plane.agent_token}"}
-        async with httpx.AsyncClient(base_url=plane.http, headers=headers, timeout=60) as http:
-            await register(http, instance("target", 0), instance("other", 0))
-            async with clients(plane, count) as running:
-                few = await measure(http, running, 1, changes)
-                for start in range(0, others, BATCH):
-                    await register(http, *(instance(f"s{n}", n % 60_000) for n in range(start, start + BATCH)))
-                many = await measure(http, running, 1 + WARM_UP + changes, changes)
-                strangers = running.strangers
+    headers = {"authorization": f"Bearer {plane.token('agent')}"}
+    async with httpx.AsyncClient(base_url=plane.url, headers=headers, timeout=60) as http:
+        await register(http, instance("target", 0), instance("other", 0))
+        async with clients(plane, count) as running:
+            few = await measure(http, running, 1, changes)
+            for start in range(0, others, BATCH):
+                await register(http, *(instance(f"s{n}", n) for n in range(start, start + BATCH)))
+            many = await measure(http, running, 1 + WARM_UP + changes, changes)
+            strangers = running.strangers
     p99_few, p99_many = quantile(few, 0.99), quantile(many, 0.99)
     figures = {
         "clients": count,
@@ -147,4 +149,5 @@ if __name__ == "__main__":
     parser.add_argument("--changes", type=int, default=CHANGES)
     parser.add_argument("--others", type=int, default=OTHERS)
     given = parser.parse_args()
-    asyncio.run(run(given.clients, given.changes, given.others))
+    with tempfile.TemporaryDirectory(prefix="skep-bench-") as folder, ControlPlane(Path(folder)) as control_plane:
+        asyncio.run(run(control_plane, given.clients, given.changes, given.others))

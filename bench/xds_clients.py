@@ -10,6 +10,7 @@ import asyncio
 import json
 import time
 from collections import Counter
+from typing import Any, cast
 
 import grpc
 import msgspec
@@ -64,11 +65,12 @@ class Client:
     async def run(self) -> None:
         """Subscribe, and acknowledge until told to stop."""
         async with grpc.aio.insecure_channel(self._target, options=OPTIONS) as channel:
-            stream = channel.stream_stream(METHOD)(metadata=self._metadata)
+            # The stubs leave out that serialisers and the iterator are optional.
+            stream = cast(Any, channel).stream_stream(METHOD)(metadata=self._metadata)
             for url in (CDS, EDS):
                 await stream.write(self._subscription(url).SerializeToString())
             first = True
-            while (data := await stream.read()) is not grpc.aio.EOF:
+            while (data := await stream.read()) is not cast(Any, grpc.aio).EOF:
                 response = discovery_pb2.DeltaDiscoveryResponse.FromString(data)
                 if response.type_url == EDS:
                     self._note(first, response)

@@ -6,6 +6,7 @@ serialises a resource.
 """
 
 import asyncio
+import ipaddress
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -239,7 +240,24 @@ def parse_node(request: discovery_pb2.DeltaDiscoveryRequest) -> Node:
     name = checked.name if isinstance(checked, GatewayNode) else checked.service
     if not is_dns_subdomain(name):
         raise Invalid(f"node.metadata.skep: {name[:64]!r} is not a name")
+    for address in _addresses(checked):
+        if not 0 < address.port < 65536 or not _is_ip(address.host):
+            raise Invalid(f"node.metadata.skep: {str(address)[:80]!r} is not an IP address and a port")
     return checked
+
+
+def _addresses(node: Node) -> list[Address]:
+    if isinstance(node, GatewayNode):
+        return []
+    return [node.outbound, *(each for i in node.inbound for each in (i.listen, i.application))]
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _whole_numbers(value: object) -> object:

@@ -151,11 +151,12 @@ class Session:
                 late.append((url, removed))
                 removed = []
             for batch in _batches(changed):
+                state.must_reply = False
                 yield self._response(url, state, batch, removed)
                 removed = []
             if removed or state.must_reply:
+                state.must_reply = False
                 yield self._response(url, state, (), removed)
-            state.must_reply = False
         for url, removed in late:
             yield self._response(url, self._types[url], (), removed)
 
