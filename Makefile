@@ -16,7 +16,7 @@ STRICT := $(if $(CI),--strict-skips,)
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.skep ## Install Skep and its tools into .venv
+setup: $(VENV)/.skep $(VENV)/.wrk ## Install Skep and its tools into .venv
 
 $(VENV)/.python: scripts/make_venv.sh
 	@scripts/make_venv.sh $(PYTHON) $(VENV)
@@ -30,6 +30,10 @@ $(VENV)/.requirements: requirements-dev.txt $(VENV)/.python
 $(VENV)/.skep: pyproject.toml $(VENV)/.requirements
 	@echo "setup: installing skep (editable)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.wrk: $(VENV)/.skep scripts/system_tools.sh
+	@scripts/system_tools.sh wrk || echo "setup: going on without it; only the benchmarks of the data path need it"
 	@touch $@
 
 tools: setup $(KUBECTL) ## Get the tools that only the tests need: kubectl, curl

@@ -7,7 +7,7 @@ for program in "$@"; do
 done
 [ ${#missing[@]} = 0 ] && exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-  echo "tools: the tests need ${missing[*]}; run: sudo apt-get install ${missing[*]}" >&2
+  echo "tools: not installed: ${missing[*]}; run: sudo apt-get install ${missing[*]}" >&2
   exit 1
 fi
 echo "tools: installing ${missing[*]}"
