@@ -78,7 +78,7 @@ golden: setup ## Compare each stage with its checked-in files
 	$(PYTEST) $(STRICT) tests/golden
 
 golden-rewrite: setup ## Rewrite the checked-in files of tests/golden; read the difference before committing
-	SKEP_GOLDEN_REWRITE=1 $(PYTEST) tests/golden
+	SKEP_GOLDEN=rewrite $(PYTEST) tests/golden
 
 integration: tools ## Run the tests with real servers: Envoy, kubectl, processes
 	$(PYTEST) $(STRICT) tests/integration
