@@ -31,7 +31,7 @@ SPECIAL = {
 SCALARS = {"string": "str", "bool": "bool", "int32": "int", "int64": "int", "uint32": "int", "int": "int", "byte": "byte"}
 STRUCT = re.compile(r"^type (\w+) struct \{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"^type (\w+) (string|bool|int32|int64|map\[.*|\[\]\S+)$", re.MULTILINE)
-FIELD = re.compile(r'^\s+(?:(\w+)\s+)?(\S+)\s+`json:"([^"]*)" protobuf:"([^"]*)"', re.MULTILINE)
+FIELD = re.compile(r'^\s+(?:(\w+)\s+)?(\S+)\s+`json:"([^"]*)"(?: \w+:"[^"]*")* protobuf:"([^"]*)"', re.MULTILINE)
 
 Fields = dict[str, list[str]]
 
@@ -67,9 +67,9 @@ def fields(name: str, structs: dict[str, str], named: dict[str, str]) -> Iterato
     """Read the fields of one struct from their tags."""
     package = name.partition(".")[0]
     for _, go_type, json_tag, tag in FIELD.findall(structs[name]):
-        wire_name, _, options = json_tag.partition(",")
+        wire_name = json_tag.partition(",")[0]
         kind, marks = resolve(go_type, package, named)
-        if "inline" in options:
+        if not wire_name:
             marks += "<"
         yield tag.split(",")[1], [wire_name, kind, marks]
 

@@ -11,6 +11,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from skep.api.errors import Problem
 from skep.api.kube.limits import MAX_BODY_BYTES, check_depth
+from skep.api.kube.protobuf import MEDIA_TYPE as PROTOBUF
+from skep.api.kube.protobuf import decode_protobuf
 from skep.errors import Invalid
 
 JSON_TYPES = ("", "application/json", "text/json")
@@ -41,8 +43,8 @@ def media_type(request: Request) -> str:
 
 
 def decode_document(body: bytes, media: str) -> dict[str, Any]:
-    """Read a body that must hold one object, as JSON or YAML."""
-    value = decode_value(body, media)
+    """Read a body that must hold one object, as JSON, YAML or Kubernetes protobuf."""
+    value = decode_protobuf(body) if media == PROTOBUF else decode_value(body, media)
     if not isinstance(value, dict):
         raise Invalid(f"the body must be a JSON object, not {_kind_of(value)}")
     return value

@@ -57,7 +57,19 @@ def _deployment(document: Document) -> Document:
     if not isinstance(spec, Mapping):
         return document
     spec = {"replicas": 1, "strategy": {"type": "RollingUpdate"}, **spec}
+    template = _object(spec.get("template"))
+    pod = _object(template.get("spec"))
+    if isinstance(pod.get("containers"), list):
+        containers = [_container(container) for container in pod["containers"]]
+        spec["template"] = {**template, "spec": {**pod, "containers": containers}}
     return {**document, "spec": spec}
+
+
+def _container(container: Any) -> Any:
+    if not isinstance(container, Mapping) or not isinstance(container.get("ports"), list):
+        return container
+    ports = [{"protocol": "TCP", **port} if isinstance(port, Mapping) else port for port in container["ports"]]
+    return {**container, "ports": ports}
 
 
 def _object(value: Any) -> Mapping[str, Any]:
