@@ -66,9 +66,8 @@ def in_world(story: Callable[[World], Coroutine[Any, Any, None]]) -> Callable[[]
 
 
 def instance(name: str, **fields: Any) -> Instance:
-    return Instance(
-        Namespace("default"), ServiceName("orders"), InstanceId(name), **{"address": "10.0.0.7", "port": 80} | fields
-    )
+    plain = Instance(Namespace("default"), ServiceName("orders"), InstanceId(name), address="10.0.0.7", port=80)
+    return msgspec.structs.replace(plain, **fields)
 
 
 @in_world
@@ -258,7 +257,7 @@ def test_process_that_did_not_run_does_not_hold_it_against_the_instances(caplog:
         store = Store(MemoryBackend(), clock=clock)
         await store.open()
         registry = Registry(store, clock)
-        await registry.register([instance("a", lease_s=5.0)])
+        await registry.register([instance("a", lease_s=1.0)])
         clock.readings = 0
         async with asyncio.TaskGroup() as group:
             running = group.create_task(registry.run())
