@@ -4,15 +4,29 @@ Reads the files the runtime writes, by polling: they may be cut to nothing under
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
+
+import msgspec
 
 from skep.clients.agent import Chunk, ReadLogs
 from skep.errors import NotFound
-from skep.workloads.runtime import Runtime
 
 _PART_BYTES = 64 * 1024
 _POLL_S = 0.2
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where something writes now."""
+
+    paths: Mapping[str, str]
+    """Of each stream."""
+    ended: bool
+    """Nothing more will come."""
+
+
+Locate = Callable[[], Awaitable[Place | None]]
+"""Finds the place; None when there is nothing to read any more."""
 
 
 class _File:
@@ -55,25 +69,31 @@ class _File:
         return Chunk(self.stream, content[:end].decode(errors="replace")) if end else None
 
 
-async def read_logs(runtime: Runtime, request: ReadLogs) -> AsyncIterator[Chunk]:
-    """Yield what a process wrote; `NotFound` for an unknown one."""
-    process = await runtime.load(request.process)
-    if process is None:
-        raise NotFound(f"no process named {request.process} runs on this host")
-    paths = {"stdout": process.stdout_path, "stderr": process.stderr_path}
-    files = [_File(stream, Path(paths[stream])) for stream in request.streams]
+async def read_logs(request: ReadLogs, locate: Locate) -> AsyncIterator[Chunk]:
+    """Yield what was written where `locate` says; when the place changes, on from the new place's beginning."""
+    place = await locate()
+    if place is None:
+        raise NotFound(f"nothing named {request.process or request.pod} runs on this host")
+    files = _open(request, place)
     if request.tail >= 0:
         for file in files:
             await asyncio.to_thread(file.seek_lines, request.tail)
     while True:
-        known = await runtime.load(request.process)
-        last = not request.follow or known is None or known.state == "exited"
+        now = await locate()
+        moved = now is not None and now.paths != place.paths
+        last = not request.follow or now is None or now.ended
         nothing_new = True
         for file in files:
-            while (chunk := await asyncio.to_thread(file.read, rest=last)) is not None:
+            while (chunk := await asyncio.to_thread(file.read, rest=last or moved)) is not None:
                 nothing_new = False
                 yield chunk
-        if last and nothing_new:
+        if moved and request.follow and now is not None:
+            place, files = now, _open(request, now)
+        elif last and nothing_new:
             return
-        if nothing_new:
+        elif nothing_new:
             await asyncio.sleep(_POLL_S)
+
+
+def _open(request: ReadLogs, place: Place) -> list[_File]:
+    return [_File(stream, Path(path)) for stream, path in place.paths.items() if stream in request.streams]

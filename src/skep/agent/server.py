@@ -7,15 +7,16 @@ A session's instance is detached when its connection ends. A session that an ear
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from skep.agent.envoy import Envoy
 from skep.agent.envoys import Envoys
-from skep.agent.logs import read_logs
+from skep.agent.logs import Place, read_logs
 from skep.agent.ports import LOOPBACK, Ports
 from skep.agent.sidecars import SidecarRequest, Sidecars, key_of
 from skep.agent.traffic import TrafficMeter
@@ -36,7 +37,7 @@ from skep.clients.agent import (
     RestartEnvoy,
     SetHealth,
 )
-from skep.errors import Conflict, Invalid, SkepError
+from skep.errors import Conflict, Invalid, NotFound, SkepError, Unavailable
 from skep.model.instance import InstanceKey
 from skep.model.names import is_dns_label
 from skep.model.node import Address, SidecarNode
@@ -51,6 +52,14 @@ _RESTARTS_AT_ONCE = 2
 _REQUESTS = msgspec.json.Decoder(Request)
 
 
+class PodOutputs(Protocol):
+    """Knows where the pods of this host write."""
+
+    def output_of(self, namespace: str, pod: str, *, previous: bool = False) -> tuple[Path, Path]:
+        """Return the files of stdout and stderr; `NotFound` when there are none."""
+        ...
+
+
 class AgentParts(msgspec.Struct, frozen=True):
     """What the socket gives access to."""
 
@@ -59,6 +68,7 @@ class AgentParts(msgspec.Struct, frozen=True):
     ports: Ports
     traffic: TrafficMeter
     runtime: Runtime
+    pods: PodOutputs
     zone: str = ""
 
 
@@ -72,17 +82,25 @@ class AgentServer:
 
     async def run(self, path: Path) -> None:
         """Serve until cancelled, then remove the socket."""
-        path.unlink(missing_ok=True)
+        _remove(path)
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                server = await asyncio.start_unix_server(self._accept, path, limit=MAX_LINE_BYTES)
-                path.chmod(0o600)
+                server = await self._listen(path)
                 group.create_task(self._detach_unclaimed())
                 async with server:
                     await server.serve_forever()
         finally:
-            path.unlink(missing_ok=True)
+            _remove(path)
+
+    async def _listen(self, path: Path) -> asyncio.Server:
+        umask = os.umask(0o177)  # nobody else may connect, not even for a moment
+        try:
+            return await asyncio.start_unix_server(self._accept, path, limit=MAX_LINE_BYTES)
+        except OSError as error:
+            raise Unavailable(f"{path}: cannot listen there: {error.strerror or error}") from error
+        finally:
+            os.umask(umask)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert self._group is not None
@@ -173,7 +191,7 @@ class _Connection:
             case ReadStats():
                 return await self._parts.traffic.read()
             case ReadLogs():
-                async for chunk in read_logs(self._parts.runtime, request):
+                async for chunk in read_logs(request, lambda: locate_output(self._parts, request)):
                     await self._send(Reply(chunk=chunk))
                 return None
 
@@ -213,6 +231,10 @@ class _Connection:
             raise Conflict("open a session first")
         await self._parts.sidecars.set_health(self._key, request.health)
         return await self._parts.sidecars.settle(self._key)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
 
 
 def _refuse_bad_names(request: Open) -> None:
@@ -287,6 +309,20 @@ async def _describe(parts: AgentParts, envoy: Envoy) -> Proxy:
         inbound=node.inbound[0].listen if isinstance(node, SidecarNode) else None,
         health=str(attachment.health) if attachment else "",
     )
+
+
+async def locate_output(parts: AgentParts, request: ReadLogs) -> Place | None:
+    """Find what a process or a pod writes to; None when it is unknown."""
+    if request.process:
+        process = await parts.runtime.load(request.process)
+        if process is None:
+            return None
+        return Place({"stdout": process.stdout_path, "stderr": process.stderr_path}, process.state == "exited")
+    try:
+        stdout, stderr = parts.pods.output_of(request.namespace, request.pod, previous=request.previous)
+    except NotFound:
+        return None
+    return Place({"stdout": str(stdout), "stderr": str(stderr)}, request.previous)
 
 
 async def list_processes(runtime: Runtime) -> list[LocalProcess]:

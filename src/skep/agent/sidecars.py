@@ -97,22 +97,27 @@ class Sidecars:
         """
         async with self._lock(request.key):
             attachment = self._attached.get(request.key)
-            if attachment is not None and not _serves(attachment.node, request):
+            if attachment is not None and _serves(attachment.node, request):
+                return await self._attach_again(msgspec.structs.replace(attachment, request=request))
+            if attachment is not None:
                 await self._detach(request.key)
-                attachment = None
-            node = attachment.node if attachment is not None else self._new_node(request)
-            health = attachment.health if attachment is not None else request.initial_health
-            attachment = Attachment(request, node, health)
+            attachment = Attachment(request, self._new_node(request), request.initial_health)
             try:
-                envoy = await self._envoys.ensure(node)
+                envoy = await self._envoys.ensure(attachment.node)
                 await envoy.wait_ready()
-                self._attached[request.key] = attachment
-                self._records.save(proxy_name(node), attachment)
+                self._remember(attachment)
                 await self._leases.hold(_instance(attachment))
             except (SkepError, asyncio.CancelledError):
-                await self._detach(request.key, node)
+                await self._detach(request.key, attachment.node)
                 raise
             return _sidecar(attachment, envoy.record.admin)
+
+    async def _attach_again(self, attachment: Attachment) -> Sidecar:
+        """Take what is there as it is, so that nothing is lost while the control plane is away."""
+        envoy = await self._envoys.ensure(attachment.node)
+        self._remember(attachment)
+        self._leases.keep(_instance(attachment))
+        return _sidecar(attachment, envoy.record.admin)
 
     async def detach(self, key: InstanceKey) -> None:
         """Deregister the instance, then stop its sidecar; nothing when it has none."""
@@ -127,8 +132,7 @@ class Sidecars:
         if attachment is None:
             raise NotFound(f"no instance {key.namespace}/{key.service}/{key.id} on this host")
         if attachment.health != health:
-            attachment = self._attached[key] = msgspec.structs.replace(attachment, health=health)
-            self._records.save(proxy_name(attachment.node), attachment)
+            self._remember(msgspec.structs.replace(attachment, health=health))
         self._leases.set_health(key, health)
 
     async def settle(self, key: InstanceKey, limit_s: float = 2.0) -> bool:
@@ -141,6 +145,11 @@ class Sidecars:
             _sidecar(attachment, self._envoys.get(proxy_name(attachment.node)).record.admin)
             for _, attachment in sorted(self._attached.items(), key=lambda item: item[0])
         ]
+
+    def health_of(self, key: InstanceKey) -> Health | None:
+        """Return the latest health of an instance; None when it has no sidecar here."""
+        attachment = self._attached.get(key)
+        return None if attachment is None else attachment.health
 
     def attachments(self) -> Mapping[InstanceKey, Attachment]:
         """Return all that is known of what is attached."""
@@ -155,6 +164,10 @@ class Sidecars:
                 group.create_task(self.detach(key))
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _remember(self, attachment: Attachment) -> None:
+        self._attached[attachment.request.key] = attachment
+        self._records.save(proxy_name(attachment.node), attachment)
 
     def _lock(self, key: InstanceKey) -> asyncio.Lock:
         return self._locks.setdefault(key, asyncio.Lock())

@@ -71,9 +71,17 @@ class ReadStats(msgspec.Struct, frozen=True, tag_field="op", tag="stats"):
 
 
 class ReadLogs(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="logs"):
-    """Answered with `Chunk`s of what a process wrote, then null; with `follow` until it is gone."""
+    """Answered with `Chunk`s of what a process or a pod's replica wrote, then null; with `follow` until it is gone.
 
-    process: str
+    A pod is followed through its restarts.
+    """
+
+    process: str = ""
+    """As `processes` names it; or else the pod."""
+    namespace: str = ""
+    pod: str = ""
+    previous: bool = False
+    """Of a pod: the run before the present one."""
     streams: tuple[Literal["stdout", "stderr"], ...] = ("stdout", "stderr")
     follow: bool = False
     tail: int = -1
