@@ -116,9 +116,9 @@ class Pipeline:
         log.warning("a proxy refused %s %s: %s", demand.type_url.rpartition(".")[2], demand.name, message)
         if demand.type_url == LDS:
             # A port cannot be listened on: nothing that was good is lost, and nothing else can be put in its place.
-            self._tell_ports(resources, message)
+            self._tell_ports(resources, message.strip())
         else:
-            self._act_on(self._refusals.refused(demand, resources, message))
+            self._act_on(self._refusals.refused(demand, resources, message.strip()))
 
     def _tell_ports(self, resources: tuple[Encoded, ...], message: str | None) -> None:
         for resource in resources:

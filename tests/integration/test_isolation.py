@@ -1,0 +1,166 @@
+"""One bad object among good ones, with a real Envoy in the loop: it is set aside alone, and its author is told.
+
+What validation lets through and Envoy refuses is hard to come by, so this Envoy is told to refuse regular expressions
+larger than it otherwise would.
+"""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from bench.backend import backend, envoy
+from bench.platform import Platform, free_ports, platform, registration
+from skep.model.names import Namespace
+from skep.model.node import Address, GatewayNode
+from skep.xds.bootstrap import bootstrap
+
+ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes"
+SIMPLE = "/(one|two)"
+LARGE = "/[a-z]{30}[0-9]{30}[A-Z]{30}"
+"""Valid RE2, but beyond this Envoy's limit."""
+
+
+@pytest.fixture(scope="module")
+def skep() -> Iterator[Platform]:
+    with server() as running, gateway(running):
+        yield running
+
+
+@contextmanager
+def server() -> Iterator[Platform]:
+    """Run a control plane with one service."""
+    with backend() as service, platform("server") as running:
+        running.call("POST", "/registry/v1/instances", {"instances": [registration("default", "echo", 1, service)]})
+        yield running
+
+
+@contextmanager
+def gateway(running: Platform) -> Iterator[None]:
+    """Run the Envoy of the Gateway `edge`, stricter than usual."""
+    (admin,) = free_ports(1)
+    config = bootstrap(
+        GatewayNode(Namespace("default"), "edge"),
+        Address("127.0.0.1", running.grpc_port),
+        running.token("agent"),
+        Address("127.0.0.1", admin),
+    )
+    strict = {"re2.max_program_size.error_level": 100}
+    config["layered_runtime"] = {"layers": [{"name": "strict", "static_layer": strict}]}
+    with envoy(config, f"http://127.0.0.1:{admin}/ready"):
+        yield
+
+
+@pytest.fixture
+def routes(skep: Platform) -> Iterator[Callable[..., None]]:
+    made: list[str] = []
+
+    def write(name: str, path: str, *, kind: str = "PathPrefix") -> None:
+        document = route(name, path, kind)
+        if name in made:
+            skep.call("PATCH", f"{ROUTES}/{name}", {"spec": document["spec"]})
+        else:
+            skep.call("POST", ROUTES, document)
+            made.append(name)
+
+    yield write
+    for name in made:
+        skep.call("DELETE", f"{ROUTES}/{name}")
+
+
+def route(name: str, path: str, kind: str) -> dict[str, Any]:
+    rule = {"matches": [{"path": {"type": kind, "value": path}}], "backendRefs": [{"name": "echo", "port": 80}]}
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"parentRefs": [{"name": "edge"}], "rules": [rule]},
+    }
+
+
+def status(skep: Platform, path: str) -> int:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{skep.gateway_port}{path}", timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def programmed(skep: Platform, name: str) -> dict[str, Any]:
+    """Return a route's condition Programmed."""
+    (parent,) = skep.call("GET", f"{ROUTES}/{name}").get("status", {}).get("parents") or [{"conditions": []}]
+    return next((c for c in parent["conditions"] if c["type"] == "Programmed"), {})
+
+
+def soon(what: Callable[[], bool], limit_s: float = 5.0) -> float:
+    """Wait until something holds; return how long it took."""
+    started = time.perf_counter()
+    while not what():
+        assert time.perf_counter() - started < limit_s, "it did not come true in time"
+        time.sleep(0.01)
+    return time.perf_counter() - started
+
+
+def test_a_refused_route_is_set_aside_alone_and_its_author_is_told(skep: Platform, routes: Callable[..., None]) -> None:
+    for name in ("a", "b", "c"):
+        routes(name, f"/{name}")
+    soon(lambda: [status(skep, f"/{name}") for name in "abc"] == [200, 200, 200])
+    routes("bad", LARGE, kind="RegularExpression")
+    took = soon(lambda: programmed(skep, "bad").get("status") == "False")
+    assert took < 1.0, f"its author was told only after {took:.2f} s"
+    assert "program size" in programmed(skep, "bad")["message"]
+    assert [status(skep, f"/{name}") for name in "abc"] == [200, 200, 200]
+    routes("d", "/d")
+    soon(lambda: status(skep, "/d") == 200)
+    assert all(programmed(skep, name)["status"] == "True" for name in "abcd")
+
+
+def test_what_was_good_stays_while_a_newer_generation_is_refused(skep: Platform, routes: Callable[..., None]) -> None:
+    routes("turns", SIMPLE, kind="RegularExpression")
+    soon(lambda: status(skep, "/one") == 200)
+    routes("turns", LARGE, kind="RegularExpression")
+    soon(lambda: programmed(skep, "turns").get("status") == "False")
+    assert status(skep, "/one") == 200
+    routes("turns", "/(two|three)", kind="RegularExpression")
+    soon(lambda: status(skep, "/three") == 200)
+    soon(lambda: programmed(skep, "turns").get("status") == "True")
+    assert status(skep, "/one") == 404
+
+
+def test_the_guilty_one_is_found_among_many_that_came_in_one_response() -> None:
+    names = [f"many-{number}" for number in range(16)]
+    with server() as running:
+        for name in names[:8]:
+            running.call("POST", ROUTES, route(name, f"/{name}", "PathPrefix"))
+        running.call("POST", ROUTES, route("guilty", LARGE, "RegularExpression"))
+        for name in names[8:]:
+            running.call("POST", ROUTES, route(name, f"/{name}", "PathPrefix"))
+        with gateway(running):
+            soon(lambda: [status(running, f"/{name}") for name in names] == [200] * len(names))
+            soon(lambda: programmed(running, "guilty").get("status") == "False")
+            soon(lambda: all(programmed(running, name)["status"] == "True" for name in names))
+
+
+def test_a_taken_port_is_told_and_the_other_listeners_go_on(skep: Platform, routes: Callable[..., None]) -> None:
+    routes("x", "/x")
+    soon(lambda: status(skep, "/x") == 200)
+    path = "/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways/edge"
+    listeners = skep.call("GET", path)["spec"]["listeners"]
+    taken = {"name": "taken", "port": skep.grpc_port, "protocol": "HTTP"}
+    skep.call("PATCH", path, {"spec": {"listeners": [*listeners, taken]}})
+
+    def told() -> bool:
+        found = {listener["name"]: listener for listener in skep.call("GET", path)["status"]["listeners"]}
+        conditions = found.get("taken", {"conditions": []})["conditions"]
+        return any(c["type"] == "Programmed" and c["status"] == "False" and str(skep.grpc_port) in c["message"]
+                   for c in conditions)  # fmt: skip
+
+    soon(told)
+    assert status(skep, "/x") == 200
+    skep.call("PATCH", path, {"spec": {"listeners": listeners}})
+    assert json.dumps(skep.call("GET", path)["spec"]["listeners"]) == json.dumps(listeners)
