@@ -16,8 +16,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+from tests.support.control_plane import ControlPlane
 
-from bench.control_plane import ControlPlane
 from bench.report import Bar, report
 
 CLIENTS = 1_000
