@@ -155,14 +155,11 @@ def actual_port(port: int | str, target: Target) -> int:
 
 
 async def follow(
-    probe: Probe, ask: Callable[[], Awaitable[Answer]], *, elapsed_s: float = 0.0, eager: bool = False
+    probe: Probe, ask: Callable[[], Awaitable[Answer]], *, delay_s: float = 0.0, eager: bool = False
 ) -> AsyncIterator[Answer]:
-    """Yield an answer at once after the initial delay, then one a period; `eager` adds early good ones in between.
-
-    `elapsed_s` is how long the replica has been running.
-    """
+    """Yield an answer after a delay, then one a period; `eager` adds early good ones in between."""
     loop = asyncio.get_running_loop()
-    await asyncio.sleep(max(0.0, probe.initial_delay_seconds - elapsed_s))
+    await asyncio.sleep(delay_s)
     eager = eager and probe.exec is None  # commands cost too much to be run in between
     while True:
         next_at = loop.time() + probe.period_seconds

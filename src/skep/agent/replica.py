@@ -298,7 +298,8 @@ class Replica:
         startup = self.container.startup_probe
         if startup is not None and not self.saved.view.started:
             tally = Tally(startup, good=False)
-            async for answer in follow(startup, self._asking(startup, target), elapsed_s=elapsed_s, eager=True):
+            delay_s = max(0.0, startup.initial_delay_seconds - elapsed_s)
+            async for answer in follow(startup, self._asking(startup, target), delay_s=delay_s, eager=True):
                 if tally.note(answer.good):
                     break
                 if tally.failed:
@@ -317,7 +318,9 @@ class Replica:
 
     async def _stay_alive(self, probe: Probe, target: Target, elapsed_s: float) -> None:
         tally = Tally(probe, good=True)
-        async for answer in follow(probe, self._asking(probe, target), elapsed_s=elapsed_s):
+        # A program that has just started is not asked for its first period: it cannot answer yet.
+        delay_s = max(float(probe.period_seconds), probe.initial_delay_seconds - elapsed_s)
+        async for answer in follow(probe, self._asking(probe, target), delay_s=delay_s):
             if not tally.note(answer.good):
                 await self._kill("liveness", answer)
                 return
@@ -325,7 +328,8 @@ class Replica:
     async def _stay_ready(self, probe: Probe, target: Target, elapsed_s: float) -> None:
         tally = Tally(probe, good=self.saved.view.ready)
         eager = not tally.good
-        async for answer in follow(probe, self._asking(probe, target), elapsed_s=elapsed_s, eager=eager):
+        delay_s = max(0.0, probe.initial_delay_seconds - elapsed_s)
+        async for answer in follow(probe, self._asking(probe, target), delay_s=delay_s, eager=eager):
             was = self.saved.view.ready
             if tally.note(answer.good) != was:
                 if was:
