@@ -25,4 +25,7 @@ echo "tools: building kubectl with $(GOTOOLCHAIN=local "$go" env GOVERSION) (a f
 mkdir -p "$(dirname "$output")"
 go=$(command -v "$go")
 case $go in /*) ;; *) go=$PWD/$go ;; esac
-CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-mod=readonly "$go" -C "$module" build -trimpath -o "$PWD/$output" .
+# kubectl is released as v1.x from the module's v0.x, and learns its own version from the linker.
+version=$(awk '$1 == "k8s.io/kubectl" { sub("v0", "v1", $2); print $2 }' "$module/go.mod")
+CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-mod=readonly "$go" -C "$module" build -trimpath \
+  -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version" -o "$PWD/$output" .

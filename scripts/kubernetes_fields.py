@@ -28,7 +28,15 @@ SPECIAL = {
     "resource.Quantity": "quantity", "intstr.IntOrString": "intorstring", "types.UID": "str",
     "meta.Time": "time", "meta.MicroTime": "time", "meta.FieldsV1": "skip", "runtime.RawExtension": "skip",
 }  # fmt: skip
-SCALARS = {"string": "str", "bool": "bool", "int32": "int", "int64": "int", "uint32": "int", "int": "int", "byte": "byte"}
+SCALARS = {
+    "string": "str",
+    "bool": "bool",
+    "int32": "int",
+    "int64": "int",
+    "uint32": "int",
+    "int": "int",
+    "byte": "byte",
+}
 STRUCT = re.compile(r"^type (\w+) struct \{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"^type (\w+) (string|bool|int32|int64|map\[.*|\[\]\S+)$", re.MULTILINE)
 FIELD = re.compile(r'^\s+(?:(\w+)\s+)?(\S+)\s+`json:"([^"]*)"(?: \w+:"[^"]*")* protobuf:"([^"]*)"', re.MULTILINE)

@@ -97,8 +97,8 @@ class ApiServer:
             self._server = EitherServer(config, tls_context(certificate, key))
             async with asyncio.TaskGroup() as group:
                 serving = group.create_task(self._server.serve(sockets=[listener]))
-                while not self._server.started and not serving.done():
-                    await asyncio.sleep(0.01)
+                while not self._server.started and not serving.done():  # noqa: ASYNC110  uvicorn has no event for it
+                    await asyncio.sleep(0)
                 self._ready.set()
         await self.parts.store.close()
 

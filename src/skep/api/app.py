@@ -28,7 +28,7 @@ def build_app(parts: Parts) -> ASGIApp:
     """Return the whole HTTP face as one ASGI app."""
     routes: list[BaseRoute] = [*health_routes(parts), *kube_routes(parts)]
     if parts.registry is not None:
-        routes += registry_routes(parts.registry)
+        routes += registry_routes(parts.registry, parts.stopping)
     framework = Starlette(routes=routes, exception_handlers={HTTPException: _refused, SkepError: _told})
     framework.router.redirect_slashes = False
     app: ASGIApp = Authentication(_Guard(framework), parts.tokens)
@@ -53,7 +53,7 @@ class _Guard:
 
         try:
             await self._app(scope, receive, watched_send)
-        except Exception:
+        except Exception:  # noqa: BLE001
             # The one place that may: the edge of the process, where a bug must not end the connection unanswered.
             _log.exception("%s %s failed", scope.get("method"), scope.get("path"))
             if not started:

@@ -37,7 +37,9 @@ def why_denied(subject: Subject, verb: str, resource: str, subresource: str = ""
     if resource == "pods":
         return "pods are read-only: they follow from Deployments; change or scale the Deployment instead"
     if resource in RUNNING:
-        return f"{resource} is read-only: it shows what the registry holds; register and deregister through the registry"
+        return (
+            f"{resource} is read-only: it shows what the registry holds; register and deregister through the registry"
+        )
     return None
 
 

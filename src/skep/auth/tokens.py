@@ -51,7 +51,9 @@ def load_token(data_dir: Path, role: Role) -> str:
     try:
         token = path.read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise Unavailable(f"{path}: cannot read the {role.value} token ({error.strerror}); has the server started?") from error
+        raise Unavailable(
+            f"{path}: cannot read the {role.value} token ({error.strerror}); has the server started?"
+        ) from error
     if not token:
         raise Unavailable(f"{path}: the {role.value} token is empty; delete the file and restart the server")
     return token

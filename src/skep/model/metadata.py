@@ -15,7 +15,9 @@ KNOWN = frozenset(
     }
 )  # fmt: skip
 _TEXTS = ("name", "generateName", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp")
-_NAME_RULE = "a lowercase RFC 1123 {} must consist of lower case alphanumeric characters, '-'{} and start and end with one"
+_NAME_RULE = (
+    "a lowercase RFC 1123 {} must consist of lower case alphanumeric characters, '-'{} and start and end with one"
+)
 _KEY_RULE = "a key must be [prefix/]name: at most 63 alphanumeric characters, '-', '_' or '.'"
 
 
@@ -45,7 +47,9 @@ def _name(metadata: Mapping[str, Any], label_name: bool) -> list[Violation]:
         return []
     if label_name:
         if not is_dns_label(name):
-            return [Violation("metadata.name", "invalid", f"invalid value: {_NAME_RULE.format('label', '')}, at most 63")]
+            return [
+                Violation("metadata.name", "invalid", f"invalid value: {_NAME_RULE.format('label', '')}, at most 63")
+            ]
     elif not is_dns_subdomain(name):
         rule = _NAME_RULE.format("subdomain", " or '.',")
         return [Violation("metadata.name", "invalid", f"invalid value: {rule}, at most 253")]
@@ -113,7 +117,9 @@ def _owners(owners: Any) -> list[Violation]:
         if not isinstance(owner, Mapping):
             found.append(Violation(path, "invalid-type", "must be an object"))
             continue
-        for field in ("apiVersion", "kind", "name", "uid"):
-            if not isinstance(owner.get(field), str) or not owner[field]:
-                found.append(Violation(f"{path}.{field}", "required", "required value"))
+        found += [
+            Violation(f"{path}.{field}", "required", "required value")
+            for field in ("apiVersion", "kind", "name", "uid")
+            if not isinstance(owner.get(field), str) or not owner[field]
+        ]
     return found

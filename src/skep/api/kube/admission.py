@@ -90,6 +90,8 @@ def check_preconditions(target: Target, given: Mapping[str, Any], uid: str, revi
 def _strict(target: Target, unknown: list[str]) -> Problem:
     listed = ", ".join(f'unknown field "{path}"' for path in unknown[:100])
     kind = target.kind
-    message = f'{kind.kind} in version "{target.version}" cannot be handled as a {kind.kind}: strict decoding error: {listed}'
+    message = (
+        f'{kind.kind} in version "{target.version}" cannot be handled as a {kind.kind}: strict decoding error: {listed}'
+    )
     causes = [Violation(path, "invalid", f'unknown field "{path}"') for path in unknown]
     return Problem(400, "BadRequest", message, causes)

@@ -19,10 +19,18 @@ class Column(msgspec.Struct, frozen=True):
     """One column; those of priority 1 show with `-o wide`."""
 
     name: str
-    cell: Callable[[Document, datetime], Cell]
+    cell: Callable[[Document], Cell] | None
     description: str = ""
     priority: int = 0
     type: str = "string"
+    timed: Callable[[Document, datetime], Cell] | None = None
+    """Instead of `cell`, for what changes with the time alone."""
+
+    def show(self, document: Document, now: datetime) -> Cell:
+        """Return what stands in this column for a document."""
+        if self.timed is not None:
+            return self.timed(document, now)
+        return self.cell(document) if self.cell is not None else None
 
 
 def columns_of(kind: Kind) -> tuple[Column, ...]:
@@ -68,8 +76,8 @@ def span(seconds: float) -> str:
     return f"{total}s"
 
 
-def _at(*path: str | int, default: Cell = "<none>") -> Callable[[Document, datetime], Cell]:
-    def cell(document: Document, now: datetime) -> Cell:
+def _at(*path: str | int, default: Cell = "<none>") -> Callable[[Document], Cell]:
+    def cell(document: Document) -> Cell:
         value = dig(document, *path)
         if value is None:
             return default
@@ -78,7 +86,7 @@ def _at(*path: str | int, default: Cell = "<none>") -> Callable[[Document, datet
     return cell
 
 
-def _number(*path: str | int, default: int = 0) -> Callable[[Document, datetime], Cell]:
+def _number(*path: str | int, default: int = 0) -> Callable[[Document], Cell]:
     return _at(*path, default=default)
 
 
@@ -86,8 +94,8 @@ def _age_at(*path: str | int) -> Callable[[Document, datetime], Cell]:
     return lambda document, now: age(dig(document, *path), now)
 
 
-def _count(field: str) -> Callable[[Document, datetime], Cell]:
-    return lambda document, now: len(dig(document, field) or {})
+def _count(field: str) -> Callable[[Document], Cell]:
+    return lambda document: len(dig(document, field) or {})
 
 
 def _pairs(pairs: Any) -> str:
@@ -101,18 +109,18 @@ def _items(document: Document, *path: str) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _ready_of_deployment(document: Document, now: datetime) -> Cell:
+def _ready_of_deployment(document: Document) -> Cell:
     wanted = dig(document, "spec", "replicas")
     return f"{dig(document, 'status', 'readyReplicas') or 0}/{1 if wanted is None else wanted}"
 
 
-def _ready_of_pod(document: Document, now: datetime) -> Cell:
+def _ready_of_pod(document: Document) -> Cell:
     statuses = _items(document, "status", "containerStatuses")
     total = len(statuses) or len(_items(document, "spec", "containers"))
     return f"{sum(1 for status in statuses if dig(status, 'ready') is True)}/{total}"
 
 
-def _status_of_pod(document: Document, now: datetime) -> Cell:
+def _status_of_pod(document: Document) -> Cell:
     if dig(document, "metadata", "deletionTimestamp"):
         return "Terminating"
     for status in _items(document, "status", "containerStatuses"):
@@ -123,25 +131,25 @@ def _status_of_pod(document: Document, now: datetime) -> Cell:
     return str(dig(document, "status", "reason") or dig(document, "status", "phase") or "Pending")
 
 
-def _restarts(document: Document, now: datetime) -> Cell:
+def _restarts(document: Document) -> Cell:
     return sum(int(dig(status, "restartCount") or 0) for status in _items(document, "status", "containerStatuses"))
 
 
-def _ports(document: Document, now: datetime) -> Cell:
+def _ports(document: Document) -> Cell:
     ports = [f"{dig(port, 'port')}/{dig(port, 'protocol') or 'TCP'}" for port in _items(document, "spec", "ports")]
     return ",".join(ports) or "<none>"
 
 
-def _containers(field: str) -> Callable[[Document, datetime], Cell]:
-    def cell(document: Document, now: datetime) -> Cell:
+def _containers(field: str) -> Callable[[Document], Cell]:
+    def cell(document: Document) -> Cell:
         names = [str(dig(one, field) or "") for one in _items(document, "spec", "template", "spec", "containers")]
         return ",".join(names) or "<none>"
 
     return cell
 
 
-def _condition(kind: str, *, unknown: str = "Unknown") -> Callable[[Document, datetime], Cell]:
-    def cell(document: Document, now: datetime) -> Cell:
+def _condition(kind: str, *, unknown: str = "Unknown") -> Callable[[Document], Cell]:
+    def cell(document: Document) -> Cell:
         for condition in _items(document, "status", "conditions"):
             if dig(condition, "type") == kind:
                 return str(dig(condition, "status"))
@@ -150,10 +158,10 @@ def _condition(kind: str, *, unknown: str = "Unknown") -> Callable[[Document, da
     return cell
 
 
-def _parents(kind: str) -> Callable[[Document, datetime], Cell]:
+def _parents(kind: str) -> Callable[[Document], Cell]:
     """Show a route's condition over all its parents: False when any refuses."""
 
-    def cell(document: Document, now: datetime) -> Cell:
+    def cell(document: Document) -> Cell:
         found = {
             str(dig(condition, "status"))
             for parent in _items(document, "status", "parents")
@@ -165,20 +173,20 @@ def _parents(kind: str) -> Callable[[Document, datetime], Cell]:
     return cell
 
 
-def _hostnames(document: Document, now: datetime) -> Cell:
+def _hostnames(document: Document) -> Cell:
     return ",".join(str(name) for name in _items(document, "spec", "hostnames")) or "*"
 
 
-def _parent_names(document: Document, now: datetime) -> Cell:
+def _parent_names(document: Document) -> Cell:
     names = [f"{dig(ref, 'kind') or 'Gateway'}/{dig(ref, 'name')}" for ref in _items(document, "spec", "parentRefs")]
     return ",".join(names) or "<none>"
 
 
-def _addresses(document: Document, now: datetime) -> Cell:
+def _addresses(document: Document) -> Cell:
     return ",".join(str(dig(one, "value")) for one in _items(document, "status", "addresses")) or "<none>"
 
 
-def _endpoint(document: Document, now: datetime) -> Cell:
+def _endpoint(document: Document) -> Cell:
     host = str(dig(document, "spec", "address") or "")
     return f"{f'[{host}]' if ':' in host else host}:{dig(document, 'spec', 'port') or 0}"
 
@@ -196,7 +204,7 @@ def _expires(document: Document, now: datetime) -> Cell:
     return "in " + span(max(left, 0))
 
 
-def _target_of_event(document: Document, now: datetime) -> Cell:
+def _target_of_event(document: Document) -> Cell:
     about = dig(document, "involvedObject")
     return f"{str(dig(about, 'kind') or '').lower()}/{dig(about, 'name') or ''}"
 
@@ -209,8 +217,8 @@ def _last_seen(document: Document, now: datetime) -> Cell:
 
 
 NAME = Column("Name", _at("metadata", "name", default=""), "Unique in its namespace.")
-AGE = Column("Age", _age_at("metadata", "creationTimestamp"), "Time since it was created.")
-_SELECTOR = Column("Selector", lambda document, now: _pairs(dig(document, "spec", "selector")), "", 1)
+AGE = Column("Age", None, "Time since it was created.", timed=_age_at("metadata", "creationTimestamp"))
+_SELECTOR = Column("Selector", lambda document: _pairs(dig(document, "spec", "selector")), "", 1)
 
 COLUMNS: Mapping[str, tuple[Column, ...]] = {
     "namespaces": (Column("Status", _at("status", "phase", default="Active")), AGE),
@@ -223,12 +231,12 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         _SELECTOR,
     ),
     "configmaps": (
-        Column("Data", lambda d, now: len(dig(d, "data") or {}) + len(dig(d, "binaryData") or {}), "", 0, "integer"),
+        Column("Data", lambda d: len(dig(d, "data") or {}) + len(dig(d, "binaryData") or {}), "", 0, "integer"),
         AGE,
     ),
     "secrets": (Column("Type", _at("type", default="Opaque")), Column("Data", _count("data"), "", 0, "integer"), AGE),
     "events": (
-        Column("Last Seen", _last_seen),
+        Column("Last Seen", None, timed=_last_seen),
         Column("Type", _at("type", default="Normal")),
         Column("Reason", _at("reason", default="")),
         Column("Object", _target_of_event),
@@ -251,7 +259,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         AGE,
         Column("Containers", _containers("name"), "", 1),
         Column("Images", _containers("image"), "", 1),
-        Column("Selector", lambda d, now: _pairs(dig(d, "spec", "selector", "matchLabels")), "", 1),
+        Column("Selector", lambda d: _pairs(dig(d, "spec", "selector", "matchLabels")), "", 1),
     ),
     "gatewayclasses.gateway.networking.k8s.io": (
         Column("Controller", _at("spec", "controllerName")),
@@ -277,8 +285,8 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("Service", _at("spec", "service")),
         Column("Address", _endpoint),
         Column("Health", _at("status", "health", default="unknown")),
-        Column("Heard", _heard, "When somebody last said it is alive."),
-        Column("Expires", _expires, "When it is removed if nobody says so again."),
+        Column("Heard", None, "When somebody last said it is alive.", timed=_heard),
+        Column("Expires", None, "When it is removed if nobody says so again.", timed=_expires),
         AGE,
         Column("Heard By", _at("status", "lease", "heardBy"), "", 1),
         Column("Zone", _at("spec", "zone", default=""), "", 1),

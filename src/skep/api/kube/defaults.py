@@ -1,5 +1,7 @@
-"""Fills in what Kubernetes fills in on a write, where its tools rely on seeing it. Pure; wrong types pass untouched,
-so that validation can name them."""
+"""Fills in what Kubernetes fills in on a write, where its tools rely on seeing it. Pure.
+
+Wrong types pass untouched, so that validation can name them.
+"""
 
 import base64
 from collections.abc import Callable, Iterator, Mapping

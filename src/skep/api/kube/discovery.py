@@ -53,7 +53,11 @@ def aggregated(*, core: bool) -> Document:
         {
             "metadata": {"name": name, "creationTimestamp": None} if name else {"creationTimestamp": None},
             "versions": [
-                {"version": version, "freshness": "Current", "resources": [_discovered(k) for k in _kinds(name, version)]}
+                {
+                    "version": version,
+                    "freshness": "Current",
+                    "resources": [_discovered(k) for k in _kinds(name, version)],
+                }
                 for version in versions
             ],
         }

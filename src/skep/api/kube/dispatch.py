@@ -92,17 +92,12 @@ class ResourceApi:
                 raise NotFound(target.missing)
             return reply(scale_of(read(entry.document, entry.revision)))
         if verb == "patch":
-            scale_change = await _patch(request, target, {})
+            change = await _patch(request, target, {})
         else:
-            document = decode_document(await read_body(request), media_type(request))
-
-            def scale_change(present: dict[str, Any]) -> Any:
-                return document
-
-        def change(present: dict[str, Any]) -> Any:
-            return scaled(present, scale_change(scale_of(present)))
-
-        answer = await write.change(self._parts, target, change, options)
+            change = write.always(decode_document(await read_body(request), media_type(request)))
+        answer = await write.change(
+            self._parts, target, lambda present: scaled(present, change(scale_of(present))), options
+        )
         return reply(scale_of(msgspec.json.decode(answer.body)), answer.status_code)
 
     async def _log(self, request: Request, target: Target) -> Response:
@@ -148,7 +143,7 @@ def _offered(verb: str, target: Target) -> bool:
 async def _patch(request: Request, target: Target, merge_keys: Mapping[str, str]) -> write.Change:
     media = media_type(request)
     patches.check_media(target, media)
-    return patches.patcher(target, media, decode_value(await read_body(request), media), merge_keys)
+    return patches.patcher(media, decode_value(await read_body(request), media), merge_keys)
 
 
 async def _optional_body(request: Request) -> Mapping[str, Any]:
@@ -162,5 +157,3 @@ def _count(text: str, name: str) -> int | None:
     if not (text.isascii() and text.isdecimal()) or len(text) > 12:
         raise Invalid(f"{name}: invalid value {text[:40]!r}: must be a number")
     return int(text)
-
-

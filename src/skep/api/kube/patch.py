@@ -29,11 +29,13 @@ def check_media(target: Target, media: str) -> None:
         raise Problem(415, "UnsupportedMediaType", message)
     known = patch_types(target.kind.strategic)
     if media not in known:
-        message = f"the patch's media type {media[:80]!r} is not taken for {target.kind.resource}; use {', '.join(known)}"
+        message = (
+            f"the patch's media type {media[:80]!r} is not taken for {target.kind.resource}; use {', '.join(known)}"
+        )
         raise Problem(415, "UnsupportedMediaType", message)
 
 
-def patcher(target: Target, media: str, patch: Any, merge_keys: Mapping[str, str]) -> Change:
+def patcher(media: str, patch: Any, merge_keys: Mapping[str, str]) -> Change:
     """Return what the patch does to the present object."""
     if media != JSON_PATCH and not isinstance(patch, dict):
         raise Invalid("the patch must be a JSON object")

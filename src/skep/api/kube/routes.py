@@ -56,6 +56,7 @@ def kube_routes(parts: Parts) -> list[Route]:
         return reply(schemas.v2())
 
     async def openapi_index(request: Request) -> ASGIApp:
+        del request
         return reply(schemas.index())
 
     async def openapi_v3(request: Request) -> ASGIApp:
@@ -77,9 +78,8 @@ def kube_routes(parts: Parts) -> list[Route]:
         ("/openapi/v3/{path:path}", openapi_v3),
     ]
     routes = [Route(path, _Endpoint(answer), methods=["GET", "HEAD"]) for path, answer in read]
-    for path in ("/api/v1/{path:path}", "/apis/{group}/{version}/{path:path}"):
-        routes.append(Route(path, _Endpoint(api.answer), methods=list(_METHODS)))
-    return routes
+    catch_all = ("/api/v1/{path:path}", "/apis/{group}/{version}/{path:path}")
+    return routes + [Route(path, _Endpoint(api.answer), methods=list(_METHODS)) for path in catch_all]
 
 
 def _wants_aggregated(request: Request) -> bool:

@@ -8,6 +8,7 @@ import ast
 import inspect
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from pydantic import BaseModel
@@ -29,7 +30,10 @@ def kind_schemas(kind: Kind, version: str) -> dict[str, Schema]:
     prefix = ".".join((*reversed(kind.group.split(".")), version)) if kind.group else f"core.{version}"
     _, definitions = models_json_schema([(kind.body, "validation")], ref_template="{model}")
     documented = _documented(kind.body)
-    names = {name: f"{prefix}.{kind.kind}" + ("" if name == kind.body.__name__ else f".{name}") for name in definitions["$defs"]}
+    names = {
+        name: f"{prefix}.{kind.kind}" + ("" if name == kind.body.__name__ else f".{name}")
+        for name in definitions["$defs"]
+    }
     schemas = {
         names[name]: _converted({**schema, "properties": _described(schema, documented.get(name, {}))}, names)
         for name, schema in definitions["$defs"].items()
@@ -182,7 +186,7 @@ def _field_texts(record: type[BaseModel]) -> Mapping[str, str]:
         return {}
     body = tree.body[0].body if tree.body and isinstance(tree.body[0], ast.ClassDef) else []
     texts = {}
-    for field, below in zip(body, body[1:], strict=False):
+    for field, below in pairwise(body):
         if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
             continue
         if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) and isinstance(below.value.value, str):

@@ -52,8 +52,10 @@ class Requirement(msgspec.Struct, frozen=True):
             return self.key in labels
         if self.operator == "absent":
             return self.key not in labels
-        return (labels.get(self.key) in self.values) == (self.operator == "in") if self.key in labels else (
-            self.operator == "notin"
+        return (
+            (labels.get(self.key) in self.values) == (self.operator == "in")
+            if self.key in labels
+            else (self.operator == "notin")
         )
 
 

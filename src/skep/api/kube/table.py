@@ -58,7 +58,7 @@ def table(kind: Kind, rows: Iterable[dict[str, Any]], revision: str) -> dict[str
 
 def row(kind: Kind, document: Mapping[str, Any], now: datetime, include: str) -> dict[str, Any]:
     """Render one object as a row; `include` says how much of the object goes with it."""
-    cells = {"cells": [column.cell(document, now) for column in columns_of(kind)]}
+    cells = {"cells": [column.show(document, now) for column in columns_of(kind)]}
     if include == "None":
         return cells
     return {**cells, "object": dict(document) if include == "Object" else partial(document)}

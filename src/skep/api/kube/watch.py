@@ -15,7 +15,7 @@ from skep.api.errors import status_of
 from skep.api.kube.encoding import watch_event
 from skep.api.kube.options import Options, parse_revision
 from skep.api.kube.read import View, select, view_of
-from skep.api.kube.selectors import Selector, parse_selector
+from skep.api.kube.selectors import parse_selector
 from skep.api.kube.table import Form, table
 from skep.api.kube.target import Target
 from skep.api.parts import Parts

@@ -64,7 +64,17 @@ async def create(parts: Parts, target: Target, document: Mapping[str, Any], opti
 
 async def replace(parts: Parts, target: Target, document: Mapping[str, Any], options: Options) -> Response:
     """Put an object, or its status, in the place of the present one."""
-    return await change(parts, target, lambda present: dict(document), options)
+    return await change(parts, target, always(document), options)
+
+
+def always(document: Mapping[str, Any]) -> Change:
+    """Return a change to a document, whatever the present one is."""
+
+    def wanted(present: Document) -> Document:
+        del present
+        return dict(document)
+
+    return wanted
 
 
 async def change(parts: Parts, target: Target, wanted: Change, options: Options) -> Response:
@@ -110,10 +120,9 @@ async def _change_once(parts: Parts, target: Target, present: Entry, after: Docu
 
 
 def _whole(target: Target, old: Document, clean: Document, options: Options) -> Admitted:
-    for field in ("status",):
-        clean.pop(field, None)
-        if field in old:
-            clean[field] = old[field]
+    clean.pop("status", None)
+    if "status" in old:
+        clean["status"] = old["status"]
     for field in ("deletionTimestamp", "deletionGracePeriodSeconds"):
         clean["metadata"].pop(field, None)
         if field in old["metadata"]:
