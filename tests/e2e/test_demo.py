@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.support.platform import ROOT, leftovers
+from tests.support.installation import ROOT, leftovers
 
 LIMIT_S = 240
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.guides import Step, missing_line, read_steps
-from tests.support.platform import ROOT, Platform, platform
+from tests.support.installation import ROOT, Installation, installation
 
 GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
 USUAL_PORTS = {":8080": "SKEP_GATEWAY_HTTP_PORT", ":7400": "SKEP_HTTP_PORT"}
@@ -22,7 +22,7 @@ PATIENCE_S = 45
 class Reader:
     """Follows a guide: keeps what it sets, and types one command after the other."""
 
-    def __init__(self, running: Platform) -> None:
+    def __init__(self, running: Installation) -> None:
         self._running = running
         self._env = dict(running.env)
 
@@ -83,7 +83,7 @@ class Reader:
 def test_guide(guide: Path, tmp_path: Path) -> None:
     steps = read_steps(guide)
     assert steps, "a guide without examples that run"
-    with platform(tmp_path) as running, ExitStack() as stack:
+    with installation(tmp_path) as running, ExitStack() as stack:
         reader = Reader(running)
         for step in steps:
             if step.background:
