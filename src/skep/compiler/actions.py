@@ -49,6 +49,9 @@ class Notes:
     def __init__(self, path: str) -> None:
         self.path = path
         self.unsupported: list[str] = []
+        """Why the whole rule answers 500."""
+        self.partial: list[str] = []
+        """Why a share of its requests does."""
         self.unresolved: list[tuple[str, str, str]] = []
         self.ignored: list[str] = []
 
@@ -105,7 +108,7 @@ def _backends(memo: Memo, namespace: str, rule: spec.HTTPRouteRule, notes: Notes
         strange = [item.type for item in reference.filters if item.type not in _ON_BACKENDS]
         if strange:
             said = f"{field}: the filter {strange[0]} is not supported on a backend; its share of requests answers 500"
-            notes.ignored.append(said)
+            notes.partial.append(said)
         if reference.weight:
             request, response = _header_changes(reference.filters)
             reached = "" if strange else lookup.upstream

@@ -4,7 +4,7 @@ In: listeners, attached routes. Out: `EdgePort`, `Routes`, names. The table of a
 hostname each, so that a change of one route rebuilds its hostnames and nothing else.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -113,6 +113,7 @@ def hosts_of(memo: Memo, server: ServerName) -> Mapping[str, tuple[ObjectRef, ..
     reached there. Listeners with a hostname of their own hold it even with no route, so that no other answers for it.
     """
     views = {view.name: view for view in _served(memo, server)}
+    rivals = [view for view in memo.get(listeners, server.gateway) if view.live and view.port == server.port]
     found: dict[str, set[ObjectRef]] = {view.hostname: set() for view in views.values() if view.hostname}
     for route in facts.attached(memo, server.gateway):
         for taken in memo.get(attachments, route, server.gateway):
@@ -120,7 +121,7 @@ def hosts_of(memo: Memo, server: ServerName) -> Mapping[str, tuple[ObjectRef, ..
             if view is None:
                 continue
             for hostname in taken.hostnames:
-                if len(views) == 1 or _owner(views, hostname) == view.name:
+                if len(rivals) == 1 or _owner(rivals, hostname) == view.name:
                     found.setdefault(hostname, set()).add(route)
     return {hostname: tuple(sorted(found[hostname])) for hostname in sorted(found)}
 
@@ -173,9 +174,9 @@ def _served(memo: Memo, server: ServerName) -> Iterator[ListenerView]:
             yield view
 
 
-def _owner(views: Mapping[str, ListenerView], hostname: str) -> str:
+def _owner(views: Sequence[ListenerView], hostname: str) -> str:
     """Return the most specific listener that covers a hostname."""
-    covering = [view for view in views.values() if covers(view.hostname, hostname)]
+    covering = [view for view in views if covers(view.hostname, hostname)]
     return max(covering, key=_specificity).name if covering else ""
 
 

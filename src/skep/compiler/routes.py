@@ -40,6 +40,8 @@ class Findings(msgspec.Struct, frozen=True):
     rules: int
     unsupported: tuple[Finding, ...] = ()
     """Rules that answer 500 because they ask for something unknown."""
+    partial: tuple[Finding, ...] = ()
+    """Backends whose share answers 500 for the same reason."""
     unresolved: tuple[Finding, ...] = ()
     """References that lead nowhere."""
     ignored: tuple[str, ...] = ()
@@ -62,6 +64,8 @@ def compiled(memo: Memo, ref: ObjectRef, entry: Entry) -> Compiled:
     route = http_route(memo, ref)
     if route is None:
         return NOTHING
+    if entry != NO_ENTRY and not _redirects(route.body):
+        return memo.get(compiled, ref, NO_ENTRY)
     ranked: list[Ranked] = []
     upstreams: set[str] = set()
     for index, rule in enumerate(route.body.spec.rules):
@@ -96,8 +100,14 @@ def merged(parts: Sequence[Compiled]) -> tuple[Route, ...]:
     return tuple(item.route for item in sorted((item for part in parts for item in part.ranked), key=_KEY))
 
 
+def _redirects(body: HTTPRoute) -> bool:
+    """Tell whether a route answers with redirects: only those depend on where calls enter."""
+    return any(item.type == "RequestRedirect" for rule in body.spec.rules for item in rule.filters)
+
+
 def _find(memo: Memo, route: Resource[HTTPRoute]) -> Findings:
     unsupported: list[Finding] = []
+    partial: list[Finding] = []
     unresolved: list[Finding] = []
     ignored: list[str] = []
     for index, rule in enumerate(route.body.spec.rules):
@@ -105,9 +115,10 @@ def _find(memo: Memo, route: Resource[HTTPRoute]) -> Findings:
         notes = Notes(path)
         action_of(memo, route.meta.namespace, rule, NO_ENTRY, notes)
         unsupported += [Finding(path, "UnsupportedValue", message) for message in notes.unsupported]
+        partial += [Finding(path, "UnsupportedValue", message) for message in notes.partial]
         unresolved += [Finding(field, reason, message) for field, reason, message in notes.unresolved]
         ignored += notes.ignored
-    return Findings(len(route.body.spec.rules), tuple(unsupported), tuple(unresolved), tuple(ignored))
+    return Findings(len(route.body.spec.rules), tuple(unsupported), tuple(partial), tuple(unresolved), tuple(ignored))
 
 
 def _match_of(match: spec.HTTPRouteMatch) -> RequestMatch:
