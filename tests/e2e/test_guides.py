@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+
 from tests.support.guides import Step, missing_line, read_steps
 from tests.support.installation import ROOT, Installation, installation
 
