@@ -5,7 +5,7 @@ what to ask), `ir.yaml`, `status.yaml`, `xds.yaml`. SKEP_GOLDEN=rewrite writes w
 """
 
 import base64
-import datetime
+import datetime as dt
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -174,7 +174,7 @@ def _secret(item: dict[str, str]) -> dict[str, Any]:
     """Make a throw-away certificate; `fault` spoils it."""
     key, other = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, item["hostname"])])
-    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    start = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -182,7 +182,7 @@ def _secret(item: dict[str, str]) -> dict[str, Any]:
         .public_key(key.public_key())
         .serial_number(1)
         .not_valid_before(start)
-        .not_valid_after(start + datetime.timedelta(days=3650))
+        .not_valid_after(start + dt.timedelta(days=3650))
         .sign(key, hashes.SHA256())
     )
     shown = other if item.get("fault") == "mismatched" else key

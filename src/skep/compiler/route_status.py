@@ -42,8 +42,9 @@ def route_status(memo: Memo, route: Resource[HTTPRoute]) -> Document:
             condition("ResolvedRefs", resolved, generation),
             condition("Programmed", _programmed(memo, route, parent, attachment), generation),
         ]
-        if accepted.good and found.unsupported:
-            dropped = sentences(f"Dropped Rule {item.message}, so it answers 500" for item in found.unsupported)
+        if accepted.good and (found.unsupported or found.partial):
+            rules = [f"Dropped Rule {item.message}, so it answers 500" for item in found.unsupported]
+            dropped = sentences([*rules, *(f"Dropped Backend {item.message}" for item in found.partial)])
             partly = Verdict(good=True, reason="UnsupportedValue", message=dropped)
             conditions.append(condition("PartiallyInvalid", partly, generation))
         parents.append({"parentRef": _written(parent), "controllerName": CONTROLLER, "conditions": conditions})
@@ -85,11 +86,8 @@ def _accepted(verdict: Verdict, found: Findings) -> Verdict:
         message = sentences(item.message for item in found.unsupported)
         return Verdict(good=False, reason="UnsupportedValue", message=f"{message}; every rule answers 500")
     if found.ignored:
-        return Verdict(
-            good=True,
-            reason="Accepted",
-            message=f"{verdict.message}, but has no effect yet: {sentences(found.ignored)}",
-        )
+        message = f"{verdict.message}; without effect yet: {sentences(found.ignored)}"
+        return Verdict(good=True, reason="Accepted", message=message)
     return verdict
 
 
