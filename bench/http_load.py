@@ -16,6 +16,8 @@ class Tally:
     def __init__(self) -> None:
         self.statuses: Counter[int] = Counter()
         self.latencies_s: list[float] = []
+        self.bodies: list[bytes] = []
+        """Of answers that have one."""
 
     @property
     def answers(self) -> int:
@@ -56,6 +58,8 @@ class Connection(asyncio.Protocol):
         self._buffer = b""
         self._tally.statuses[int(head[9:12])] += 1
         self._tally.latencies_s.append(time.perf_counter() - self._sent_s)
+        if rest:
+            self._tally.bodies.append(rest)
         self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
