@@ -160,7 +160,7 @@ async def test_readiness_flips_without_a_restart(tmp_path: Path, switches: Path)
         await until(lambda: source.is_ready("web-1"), "ready")
         (switches / "ready").touch()
         await until(lambda: not source.is_ready("web-1"), "not ready")
-        assert agent.sidecars.story == ["attach", "passing", "failing"]
+        assert agent.sidecars.story == ["attach", "passing", "settled", "failing"]
         assert source.container("web-1")["restartCount"] == 0
 
 
@@ -193,7 +193,7 @@ async def test_deleted_pod_drains_before_it_stops(tmp_path: Path, switches: Path
         source.pods.set([])
         await until(lambda: not agent.pods.replicas(), "the end")
         assert terminated.exists()
-        assert agent.sidecars.story == ["attach", "passing", "draining", "settled", "detach"]
+        assert agent.sidecars.story == ["attach", "passing", "settled", "draining", "settled", "detach"]
         assert await agent.runtime.list() == []
         assert not list((tmp_path / "output").glob("shop/*"))
         assert not list((tmp_path / "pods").iterdir())

@@ -358,8 +358,11 @@ class Replica:
     # -- what others learn -------------------------------------------------------------------------------------------
 
     async def _set_ready(self, ready: bool) -> None:
-        self._show(ready=ready)
         await self._set_health(Health.PASSING if ready else Health.FAILING)
+        if ready:
+            # Callers may use it before its Deployment counts on it, and takes another away.
+            await self._around.sidecars.settle(self.key)
+        self._show(ready=ready)
 
     async def _set_health(self, health: Health) -> bool:
         try:

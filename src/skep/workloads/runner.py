@@ -34,7 +34,7 @@ from skep.workloads.status import Situation, deployment_status, next_look_s
 
 log = logging.getLogger(__name__)
 
-LOOK_AT_AGENTS_EVERY_S = 2.0
+LOOK_AT_AGENTS_EVERY_S = 0.5
 LOST_AFTER_S = 300.0
 """An agent that was away for so long, while another lives, is given up: its pods are made anew elsewhere."""
 RETRY_S = 1.0
