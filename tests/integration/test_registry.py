@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.api_server import ApiServer, running_api
-from tests.support.control_plane import ControlPlane
 
 from skep.clients.api import ApiClient, RegistryClient, instance_path
 from skep.errors import Denied, Invalid, NotFound, Unauthenticated
+from tests.support.api_server import ApiServer, running_api
+from tests.support.control_plane import ControlPlane
 
 
 def registration(number: int, **more: Any) -> dict[str, Any]:

@@ -161,18 +161,21 @@ class ApiClient:
             await asyncio.sleep(_BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)])
 
     def stream(
-        self, path: str, params: Mapping[str, Any] | None = None, idle_s: float = WATCH_S + 30.0
+        self, path: str, params: Mapping[str, Any] | None = None, idle_s: float = WATCH_S + 30.0, accept: str = ""
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Open a response that comes line by line (a watch, a log); silence longer than `idle_s` ends it."""
-        return self._stream(path, params, idle_s)
+        return self._stream(path, params, idle_s, accept)
 
     @asynccontextmanager
     async def _stream(
-        self, path: str, params: Mapping[str, Any] | None, idle_s: float
+        self, path: str, params: Mapping[str, Any] | None, idle_s: float, accept: str
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         timeout = httpx.Timeout(10.0, read=idle_s)
+        headers = {"accept": accept} if accept else {}
         try:
-            async with self._http.stream("GET", path, params=_given(params), timeout=timeout) as response:
+            async with self._http.stream(
+                "GET", path, params=_given(params), timeout=timeout, headers=headers
+            ) as response:
                 if response.is_error:
                     raise error_from_response(response.status_code, await response.aread())
                 yield _lines(response)
