@@ -119,7 +119,7 @@ class GatewaySpec(Record):
     """What the author wrote."""
 
     gateway_class_name: str = Field(min_length=1, max_length=253)
-    listeners: tuple[Listener, ...] = Field(min_length=1, max_length=64)
+    listeners: tuple[Listener, ...] = Field(max_length=64, json_schema_extra={"minItems": 1})
     addresses: tuple[GatewayAddress, ...] = Field(default=(), max_length=16)
     infrastructure: Any = Field(default=None, json_schema_extra=_LATER)
     allowed_listeners: Any = Field(default=None, json_schema_extra=_LATER)
@@ -148,6 +148,8 @@ def validate_gateway(body: Gateway) -> list[Violation]:
     found: list[Violation] = []
     if not is_dns_subdomain(spec.gateway_class_name):
         found.append(Violation("spec.gatewayClassName", "invalid", "must be the name of a GatewayClass"))
+    if not spec.listeners:
+        found.append(Violation("spec.listeners", "required", "must hold at least one listener"))
     listeners = [(f"spec.listeners[{index}]", listener) for index, listener in enumerate(spec.listeners)]
     for path, listener in listeners:
         found += _check_listener(path, listener)

@@ -30,8 +30,8 @@ class GrantTo(Record):
 class ReferenceGrantSpec(Record):
     """What the author wrote."""
 
-    from_: tuple[GrantFrom, ...] = Field(alias="from", min_length=1, max_length=16)
-    to: tuple[GrantTo, ...] = Field(min_length=1, max_length=16)
+    from_: tuple[GrantFrom, ...] = Field(alias="from", max_length=16, json_schema_extra={"minItems": 1})
+    to: tuple[GrantTo, ...] = Field(max_length=16, json_schema_extra={"minItems": 1})
 
 
 class ReferenceGrant(Record):
@@ -42,7 +42,11 @@ class ReferenceGrant(Record):
 
 def validate_referencegrant(body: ReferenceGrant) -> list[Violation]:
     """Return everything that is wrong with a ReferenceGrant."""
-    found: list[Violation] = []
+    found = [
+        Violation(f"spec.{field}", "required", "must hold at least one item")
+        for field, items in (("from", body.spec.from_), ("to", body.spec.to))
+        if not items
+    ]
     for index, source in enumerate(body.spec.from_):
         path = f"spec.from[{index}]"
         found += check_group_kind(path, source.group, source.kind)
