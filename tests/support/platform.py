@@ -1,106 +1,165 @@
-"""A whole installation for tests: `skep up` with its own directory and free ports, stopped at the end with all it started."""
+"""The platform for end-to-end tests: a control plane and an agent as processes of their own, which can be killed one by one."""
 
+import asyncio
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
+from types import TracebackType
+from typing import Any, Self
 
-ROOT = Path(__file__).resolve().parents[2]
-PORTS = ("HTTP_PORT", "GRPC_PORT", "GATEWAY_HTTP_PORT", "GATEWAY_HTTPS_PORT")
+from skep.clients.api import ApiClient
+
+ROOT = Path(__file__).parents[2]
+
+_SERVER = """
+import asyncio, logging, sys
+from skep.server import serve
+from skep.settings import load_settings
+logging.basicConfig(level="INFO")
+asyncio.run(serve(load_settings(eval(sys.argv[1]))))
+"""
+_AGENT = """
+import asyncio, logging, sys
+from skep.agent.runner import run_agent
+from skep.auth.policy import Role
+from skep.auth.tokens import load_token
+from skep.model.node import Address
+from skep.settings import load_settings
+logging.basicConfig(level="INFO")
+s = load_settings(eval(sys.argv[1]))
+token = load_token(s.data_dir, Role.AGENT)
+asyncio.run(run_agent(s, f"http://127.0.0.1:{s.http_port}", Address("127.0.0.1", s.grpc_port), token))
+"""
+_RUN = """
+import asyncio, logging, os, sys
+from pathlib import Path
+from skep.agent.run import RunRequest, run_instance
+logging.basicConfig(level="INFO")
+request = eval(sys.argv[2])
+sys.exit(asyncio.run(run_instance(RunRequest(**request), Path(sys.argv[1]), dict(os.environ))))
+"""
 
 
-@dataclass(frozen=True)
 class Platform:
-    """Where an installation is, and the environment in which `skep` and `kubectl` reach it."""
+    """One control plane, one agent, and what was run with `skep run`."""
 
-    directory: Path
-    env: dict[str, str]
-    process: subprocess.Popen[bytes]
+    def __init__(self, folder: Path) -> None:
+        self.data_dir = folder / "data"
+        self.logs = folder / "logs"
+        self.logs.mkdir()
+        self._ports = free_ports(4)
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.server: subprocess.Popen[bytes] | None = None
+        self.agent: subprocess.Popen[bytes] | None = None
 
     @property
-    def api(self) -> str:
-        """The address of the API."""
-        return f"http://127.0.0.1:{self.env['SKEP_HTTP_PORT']}"
+    def settings(self) -> Mapping[str, object]:
+        http, grpc, plain, tls = self._ports
+        return {
+            "data_dir": str(self.data_dir),
+            "http_port": http,
+            "grpc_port": grpc,
+            "gateway_http_port": plain,
+            "gateway_https_port": tls,
+        }
 
     @property
-    def gateway(self) -> str:
-        """The address of the Gateway `edge`."""
-        return f"http://127.0.0.1:{self.env['SKEP_GATEWAY_HTTP_PORT']}"
+    def gateway_port(self) -> int:
+        """Where the Gateway `edge` answers."""
+        return self._ports[2]
 
-    def skep(self, *arguments: str, limit_s: float = 60) -> subprocess.CompletedProcess[str]:
-        """Run a `skep` command in it."""
-        return subprocess.run(
-            ["skep", *arguments], env=self.env, cwd=ROOT, capture_output=True, text=True, timeout=limit_s
+    def start_server(self) -> None:
+        self.server = self._spawn("server", _SERVER, repr(dict(self.settings)))
+
+    def start_agent(self) -> None:
+        self.agent = self._spawn("agent", _AGENT, repr(dict(self.settings)))
+
+    def run(self, *command: str, log: str = "", **request: object) -> subprocess.Popen[bytes]:
+        """`skep run`: keywords are `RunRequest`'s."""
+        return self._spawn(
+            log or str(request["service"]), _RUN, str(self.data_dir), repr({**request, "command": command})
         )
+
+    async def start(self) -> None:
+        """Start both, and wait until they answer."""
+        self.start_server()
+        await self.until_ready()
+        self.start_agent()
+        await until_true(lambda: (self.data_dir / "agent" / "agent.sock").exists())
+
+    async def until_ready(self) -> None:
+        async with asyncio.timeout(20):
+            while True:
+                if (self.data_dir / "tokens" / "admin").exists():
+                    async with self.api() as api:
+                        if await api.is_ready():
+                            return
+                await asyncio.sleep(0.05)
+
+    def api(self) -> ApiClient:
+        """A client with the administrator's token."""
+        token = (self.data_dir / "tokens" / "admin").read_text().strip()
+        return ApiClient(f"http://127.0.0.1:{self._ports[0]}", token)
+
+    def log(self, name: str) -> str:
+        return (self.logs / name).read_text(errors="replace")
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in reversed(self.processes):
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            if process is self.server:
+                continue
+            await asyncio.to_thread(end, process)
+        for process in self.processes:
+            await asyncio.to_thread(end, process)
+
+    def _spawn(self, log: str, program: str, *arguments: str) -> subprocess.Popen[bytes]:
+        with (self.logs / log).open("ab") as output:
+            environment: dict[str, Any] = {**os.environ, "PYTHONPATH": f"{ROOT}/src:{ROOT}"}  # noqa: TID251
+            process = subprocess.Popen(
+                [sys.executable, "-c", program, *arguments],
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                env=environment,
+            )
+        self.processes.append(process)
+        return process
+
+
+def end(process: subprocess.Popen[bytes], limit_s: float = 20.0) -> int:
+    """Wait for a process that was told to stop; kill it when it does not."""
+    try:
+        return process.wait(limit_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody uses now."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+    """Return ports that nobody listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports: list[int] = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
 
 
-@contextmanager
-def platform(directory: Path) -> Iterator[Platform]:
-    """Run `skep up` until the context ends; then nothing of it may be left."""
-    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
-    path = f"{Path(sys.executable).parent}:{ROOT / '.tools' / 'bin'}:{os.defpath}:/usr/local/bin"
-    env = {"PATH": path, "HOME": str(directory), "SKEP_DATA_DIR": str(directory / "skep"), "LC_ALL": "C.UTF-8"}
-    env |= {f"SKEP_{name}": str(port) for name, port in ports.items()}
-    log = directory / "skep-up.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            ["skep", "up"], cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            start_new_session=True,
-        )  # fmt: skip
-    running = Platform(directory, env, process)
-    try:
-        _wait_until_ready(running, log)
-        yield running
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
-    assert leftovers(directory) == [], f"left running by skep up; its log: {log.read_text()[-3000:]}"
-
-
-def _wait_until_ready(running: Platform, log: Path) -> None:
-    deadline = time.perf_counter() + 60
-    while time.perf_counter() < deadline:
-        if running.process.poll() is not None:
-            raise AssertionError(f"skep up ended with {running.process.returncode}: {log.read_text()[-3000:]}")
-        try:
-            with urlopen(f"{running.api}/readyz", timeout=2):
-                return
-        except (URLError, OSError):
-            time.sleep(0.1)
-    raise AssertionError(f"skep up did not answer: {log.read_text()[-3000:]}")
-
-
-def leftovers(directory: Path) -> list[str]:
-    """Return the commands of processes that name the directory in their command or environment."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            command, environment = (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
-        except OSError:
-            continue
-        if command and (str(directory).encode() in command or str(directory).encode() in environment):
-            found.append(f"{entry.name} {command.replace(bytes(1), b' ').decode(errors='replace')}")
-    return found
+async def until_true(condition: Callable[[], bool], limit_s: float = 20.0) -> None:
+    """Wait for a condition, with a deadline."""
+    async with asyncio.timeout(limit_s):
+        while not condition():  # noqa: ASYNC110  a deadline is set
+            await asyncio.sleep(0.05)

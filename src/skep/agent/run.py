@@ -6,6 +6,7 @@ on, and we come back to the agent with the same name and ports. Must never leave
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import secrets
 import signal
@@ -33,6 +34,8 @@ _PROBE_FIRST_S = 0.1
 _PROBE_LIMIT_S = 2.0
 _FAILURES = 3
 """Failed probes in a row that make the instance failing."""
+_PR_SET_PDEATHSIG = 1
+"""From Linux's prctl.h."""
 _RETRY_S = (0.2, 0.5, 1.0, 2.0)
 
 
@@ -232,9 +235,14 @@ class _Run:
                 log.debug("not back with the agent yet: %s", error)
 
 
+def _end_with_parent() -> None:
+    """Ask the kernel to end the command when we are killed; runs in the child, before the command."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 async def _start(command: tuple[str, ...], env: Mapping[str, str]) -> asyncio.subprocess.Process:
     try:
-        return await asyncio.create_subprocess_exec(*command, env=dict(env))
+        return await asyncio.create_subprocess_exec(*command, env=dict(env), preexec_fn=_end_with_parent)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise Invalid(f"cannot start {command[0]}: {getattr(error, 'strerror', None) or error}") from error
 

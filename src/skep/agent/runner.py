@@ -63,6 +63,7 @@ async def run_agent(settings: Settings, server_url: str, xds: Address, token: st
 
     `Conflict` when another agent runs for the same data directory.
     """
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every question to every Envoy
     folder = settings.data_dir / "agent"
     with _only_agent(folder):
         agent = Agent(folder, ControlPlane(server_url, xds, token), agent_name(settings.agent_name), settings.zone)

@@ -182,14 +182,14 @@ class Sidecars:
     async def _detach(self, key: InstanceKey, node: SidecarNode | None = None) -> None:
         attachment = self._attached.pop(key, None)
         node = attachment.node if attachment is not None else node
+        if node is not None:
+            self._records.remove(proxy_name(node))  # first: a later agent stops an Envoy that has no record
         was_held = any(instance.key == key for instance in self._leases.list())
         await self._leases.release([key])
         if was_held:
             await asyncio.sleep(LINGER_S)
         if node is not None:
-            name = proxy_name(node)
-            await self._envoys.remove(name)
-            self._records.remove(name)
+            await self._envoys.remove(proxy_name(node))
 
 
 def _serves(node: SidecarNode, request: SidecarRequest) -> bool:

@@ -50,6 +50,7 @@ class TrafficMeter:
             newest = await self._read_all()
             older = self._older_than(newest)
             if older is None:
+                newest = await self._read_all()  # the latencies an Envoy shows are those of the question before
                 self._moments.append(newest)
                 await asyncio.sleep(_SHORTEST_S)
                 older, newest = newest, await self._read_all()
