@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import datetime as dt
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -10,13 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from tests.support.envoys import Application, Envoy, application, envoy, free_port, until
-from tests.support.xds_source import MemorySource
 
-from skep.ir.edge import Certificate, EdgePort, Routes, Server
+from skep.ir.edge import EdgePort, Routes, Server
 from skep.ir.match import PathExact, PathPrefix, PathRegex, RequestMatch, ValueMatch
 from skep.ir.route import (
     Action,
@@ -37,6 +31,9 @@ from skep.ir.upstream import Endpoint, Endpoints, Upstream
 from skep.model.names import Namespace, ObjectRef
 from skep.model.node import Address, GatewayNode
 from skep.xds.runner import XdsServer
+from tests.support.envoys import Application, Envoy, application, envoy, free_port, until
+from tests.support.tls import make_certificate
+from tests.support.xds_source import MemorySource
 
 ORIGIN = Origin(ObjectRef("gateway.networking.k8s.io", "HTTPRoute", "shop", "shop"), 1)
 NODE = GatewayNode(Namespace("shop"), "edge")
@@ -234,25 +231,6 @@ def test_taken_port_is_reported_and_other_ports_open(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def make_certificate(name: str) -> Certificate:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.now(dt.UTC)  # noqa: TID251  a certificate valid at the time of the test
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return Certificate(f"shop/{name}", built.public_bytes(serialization.Encoding.PEM).decode(), pem.decode())
-
-
 @pytest.mark.parametrize("names", [("a.example", "b.example")])
 def test_tls_is_chosen_by_server_name(tmp_path: Path, names: tuple[str, str]) -> None:
     async def asked(port: int, name: str) -> tuple[str, str]:
@@ -273,7 +251,7 @@ def test_tls_is_chosen_by_server_name(tmp_path: Path, names: tuple[str, str]) ->
             base = f"gateway/shop/edge/{port}"
             servers = tuple(Server(f"{base}/{name}", (name,), (f"shop/{name}",)) for name in names)
             for name in names:
-                one.source.certificate(make_certificate(name))
+                one.source.certificate(make_certificate(name, f"shop/{name}"))
             tables = [
                 Routes(s.name, (VirtualHost(n, (n,), (route(prefix("/"), Respond(200, n)),)),))
                 for s, n in zip(servers, names, strict=True)
