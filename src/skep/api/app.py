@@ -29,7 +29,9 @@ def build_app(parts: Parts) -> ASGIApp:
     routes: list[BaseRoute] = [*health_routes(parts), *kube_routes(parts)]
     if parts.registry is not None:
         routes += registry_routes(parts.registry, parts.stopping)
-    framework = Starlette(routes=routes, exception_handlers={HTTPException: _refused, SkepError: _told})
+    framework = Starlette(
+        routes=routes, exception_handlers={HTTPException: _refused, SkepError: _told, Exception: _broken}
+    )
     framework.router.redirect_slashes = False
     app: ASGIApp = Authentication(_Guard(framework), parts.tokens)
     if parts.registry is not None:
@@ -75,3 +77,9 @@ async def _told(request: Request, error: Exception) -> Response:
     del request
     assert isinstance(error, SkepError)
     return reply_error(error)
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    """Answer for a bug; the guard around the framework logs it."""
+    del request, error
+    return reply(internal_error(), 500)

@@ -7,7 +7,7 @@ from starlette.routing import Route
 from skep.api.parts import Parts
 from skep.api.reply import reply
 
-_KUBERNETES = ("1", "34")
+_KUBERNETES = ("1", "37")
 """The API conventions followed, as clients compare versions by them."""
 
 

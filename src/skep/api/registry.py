@@ -31,7 +31,7 @@ from skep.watch import Cell
 
 PREFIX: Final = "/registry/v1"
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
-MAX_BATCH: Final = 20_000
+MAX_BATCH: Final = 5_000
 HEARTBEAT_S: Final = 10.0
 """A watch says at least this often that it is still there."""
 STOP_S: Final = 1.0
@@ -165,6 +165,8 @@ async def _register_batch(registry: Registry, request: Request) -> Response:
             instances.append(_sourced(parsed, request))
         else:
             violations.extend(parsed)
+        if position % _CHUNK == _CHUNK - 1:
+            await asyncio.sleep(0)
     if violations:
         raise Invalid(violations=violations)
     await registry.register(instances)
@@ -237,8 +239,22 @@ async def _query(registry: Registry, request: Request, stopping: Cell[bool]) -> 
     wanted = _Wanted(params)
     if params.get("watch", "").lower() in ("true", "1"):
         return StreamingResponse(_watch(registry, wanted, stopping), media_type="application/json")
-    views = registry.query(wanted.namespace, wanted.service, wanted.selects)
-    return reply({"revision": registry.revision.value, "instances": [_shown(view) for view in views]})
+    return StreamingResponse(_listed(registry, wanted), media_type="application/json")
+
+
+async def _listed(registry: Registry, wanted: "_Wanted") -> AsyncIterator[bytes]:
+    """Render a query's answer a piece at a time: ten thousand instances at once would keep every beat waiting."""
+    found = registry.select(wanted.namespace, wanted.service, wanted.selects)
+    yield b'{"revision":%d,"instances":[' % registry.revision.value
+    separator = b""
+    for start in range(0, len(found), _CHUNK):
+        views = [registry.view(instance.key) for instance in found[start : start + _CHUNK]]
+        shown = [msgspec.json.encode(_shown(view)) for view in views if view is not None]
+        if shown:
+            yield separator + b",".join(shown)
+            separator = b","
+        await asyncio.sleep(0)
+    yield b"]}"
 
 
 class _Wanted:
@@ -267,7 +283,7 @@ async def _watch(registry: Registry, wanted: _Wanted, stopping: Cell[bool]) -> A
     """Yield the current instances, a bookmark, and then what changes, as JSON lines."""
     seen = registry.revision.value
     shown: set[InstanceKey] = set()
-    changed: Sequence[InstanceKey] = [v.instance.key for v in registry.query(where=wanted.selects)]
+    changed: Sequence[InstanceKey] = [i.key for i in registry.select(where=wanted.selects)]
     while not stopping.value:
         for start in range(0, len(changed), _CHUNK):
             lines = [_event(registry, wanted, key, shown) for key in changed[start : start + _CHUNK]]

@@ -48,10 +48,10 @@ def identify(target: Target, document: Mapping[str, Any]) -> Document:
                 f"metadata.namespace: the namespace of the object ({str(namespace)[:100]!r}) does not match the "
                 f"namespace of the request ({target.namespace!r})"
             )
-    if target.name and metadata.setdefault("name", target.name) != target.name:
+    if target.name and metadata.get("name") != target.name:
         raise Invalid(
-            f"metadata.name: the name of the object ({str(metadata['name'])[:100]!r}) does not match the name in the "
-            f"path ({target.name!r})"
+            f"metadata.name: the name of the object ({str(metadata.get('name', ''))[:100]!r}) does not match the name in "
+            f"the path ({target.name!r})"
         )
     return clean
 
