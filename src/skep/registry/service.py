@@ -31,6 +31,8 @@ from skep.watch import Cell
 _log = logging.getLogger(__name__)
 _DEAF_S = 1.5
 """A sweep that comes this late shows that this process did not run, and so could not hear the beats."""
+_BREATH = 200
+"""After how many instances of a batch others get their turn."""
 _RETRY_S = 5.0
 """How long to wait before writing again what the store could not take."""
 
@@ -171,17 +173,22 @@ class Registry:
         where: Callable[[Instance], bool] | None = None,
     ) -> list[InstanceView]:
         """Return instances with their leases, sorted by namespace, service and id."""
-        found: Iterable[Instance]
+        return [InstanceView(i, self._lease_view(i.key)) for i in self.select(namespace, service, where)]
+
+    def select(
+        self,
+        namespace: str | None = None,
+        service: str | None = None,
+        where: Callable[[Instance], bool] | None = None,
+    ) -> list[Instance]:
+        """Return instances, sorted by namespace, service and id; cheap enough for all there are."""
         if namespace is not None and service is not None:
-            found = self._index.members(ServiceId(Namespace(namespace), ServiceName(service)))
+            found: Iterable[Instance] = self._index.members(ServiceId(Namespace(namespace), ServiceName(service)))
         else:
             every = self._index.instances
-            found = (
-                every[key]
-                for key in sorted(every)
-                if namespace in (None, key.namespace) and service in (None, key.service)
-            )
-        return [InstanceView(i, self._lease_view(i.key)) for i in found if where is None or where(i)]
+            keys = (k for k in every if namespace in (None, k.namespace) and service in (None, k.service))
+            found = (every[key] for key in sorted(keys, key=msgspec.structs.astuple))
+        return [instance for instance in found if where is None or where(instance)]
 
     def with_lease(self, document: bytes | Mapping[str, Any]) -> dict[str, Any]:
         """Add what is known now to a stored Instance object that is about to be read: its health and its lease."""
@@ -243,17 +250,25 @@ class Registry:
 
     async def _write(self, instances: Sequence[Instance], removed: Sequence[InstanceKey] = ()) -> None:
         """Put instances into the store and take others out, in one transaction; call it alone with their keys."""
-        writes: list[Write] = [write for instance in instances if (write := self._upsert(instance)) is not None]
-        writes.extend(Delete(at) for key in removed if self._store.find(at := _store_key(key)) is not None)
         keys = [*(instance.key for instance in instances), *removed]
-        if writes:
-            try:
-                await self._store.write(writes)
-            except asyncio.CancelledError:
-                # Whether it was committed is unknown, so the next sweep makes the store say what is in effect.
-                self._unsaved.update(keys)
-                raise
+        try:
+            writes = [Delete(at) for key in removed if self._store.find(at := _store_key(key)) is not None]
+            await self._store.write([*await self._upserts(instances), *writes])
+        except asyncio.CancelledError:
+            # Whether it was committed is unknown, so the next sweep makes the store say what is in effect.
+            self._unsaved.update(keys)
+            raise
         self._unsaved.difference_update(keys)
+
+    async def _upserts(self, instances: Sequence[Instance]) -> list[Write]:
+        writes: list[Write] = []
+        for position, instance in enumerate(instances):
+            write = self._upsert(instance)
+            if write is not None:
+                writes.append(write)
+            if position % _BREATH == _BREATH - 1:
+                await asyncio.sleep(0)  # a large batch must not keep others' beats waiting
+        return writes
 
     def _upsert(self, instance: Instance) -> Write | None:
         key = _store_key(instance.key)
