@@ -205,7 +205,9 @@ class _Connection:
             raise Conflict(f"instance {key.id} of {key.service} runs already on this host: choose another --id")
         self._sessions.add(key)
         try:
-            port = request.port or self._parts.ports.pick_unheld().port
+            port = request.port or (
+                attachment.request.application.port if attachment else self._parts.ports.pick_unheld().port
+            )
             sidecar = await self._parts.sidecars.attach(
                 SidecarRequest(
                     key=key,
