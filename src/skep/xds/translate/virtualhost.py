@@ -33,13 +33,16 @@ class RoutePart(msgspec.Struct, frozen=True):
     start: str
     """What every path it takes begins with."""
     mirrors: tuple[str, ...]
+    entry: bytes
+    """Its leaf in a tree, when no other route could take its paths."""
 
 
 @lru_cache(maxsize=32768)
 def route_part(route: Route) -> RoutePart:
     """Serialise a route; the same route is done once."""
     payload = serialize(translate_route(route))
-    return RoutePart(payload, digest(payload), literal_start(route.match), mirrored_upstreams(route))
+    start = literal_start(route.match)
+    return RoutePart(payload, digest(payload), start, mirrored_upstreams(route), _entry(start, (payload,)))
 
 
 def virtual_host_bytes(host: VirtualHost, name: str, domains: Sequence[str], *, on_demand: bool) -> bytes:
@@ -118,12 +121,18 @@ def _tree(parts: Sequence[RoutePart]) -> bytes | None:
     if not leaves:
         return None
     entries = [
-        field(_MAP, field(_KEY, start.encode()) + field(_VALUE, _on_match(leaf, parts)))
+        parts[leaf[0]].entry if len(leaf) == 1 else _entry(start, [parts[index].payload for index in leaf])
         for start, leaf in sorted(leaves.items())
     ]
     tree = field(_TREE_INPUT, serialize(input_of(":path"))) + field(_TREE_PREFIXES, b"".join(entries))
     matcher = field(_MATCHER_TREE, tree)
-    return matcher + field(_MATCHER_NO_MATCH, _on_match(rest, parts)) if rest else matcher
+    if not rest:
+        return matcher
+    return matcher + field(_MATCHER_NO_MATCH, _on_match([parts[index].payload for index in rest]))
+
+
+def _entry(start: str, routes: Sequence[bytes]) -> bytes:
+    return field(_MAP, field(_KEY, start.encode()) + field(_VALUE, _on_match(routes)))
 
 
 def _leaf(start: str, by_start: dict[str, list[int]]) -> list[int]:
@@ -133,7 +142,7 @@ def _leaf(start: str, by_start: dict[str, list[int]]) -> list[int]:
     return sorted(index for indexes in (*shorter, by_start[start]) for index in indexes)
 
 
-def _on_match(leaf: Sequence[int], parts: Sequence[RoutePart]) -> bytes:
-    routes = b"".join([field(_LIST_ROUTES, parts[index].payload) for index in leaf])
-    action = field(_NAME, b"routes") + field(_TYPED_CONFIG, any_bytes(_LIST_URL, routes))
+def _on_match(routes: Sequence[bytes]) -> bytes:
+    listed = b"".join([field(_LIST_ROUTES, route) for route in routes])
+    action = field(_NAME, b"routes") + field(_TYPED_CONFIG, any_bytes(_LIST_URL, listed))
     return field(_ON_MATCH_ACTION, action)
