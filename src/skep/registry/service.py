@@ -305,7 +305,7 @@ def lease_document(lease: LeaseView) -> dict[str, Any]:
 
 
 def _moment(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
 def _store_key(key: InstanceKey) -> Key:
