@@ -2,7 +2,7 @@
 
 import sys
 
-from skep.errors import Conflict, Denied, Invalid, NotFound, SkepError, Unauthenticated, Unavailable, Unsupported
+from skep.errors import Conflict, Denied, Invalid, NotFound, SkepError, Unauthenticated, Unsupported
 
 NEXT: dict[type[SkepError], str] = {
     Unauthenticated: "give the token with --token or SKEP_TOKEN; the server wrote it to tokens/admin in its data directory",
@@ -12,20 +12,23 @@ NEXT: dict[type[SkepError], str] = {
     Invalid: "correct that, and try again",
     Unsupported: "see what is served with `skep get --help` and docs/guides",
 }
+_START = "start the platform with `skep up`, or name another server with --server or SKEP_SERVER"
 
 
 def describe_failure(error: SkepError) -> list[str]:
-    """Return the lines to print."""
+    """Return the lines to print: what is wrong and where, each violation, and what to do next."""
     if isinstance(error, Invalid) and len(error.violations) > 1:
         head = error.message.split(": [", 1)[0] if ": [" in error.message else f"{len(error.violations)} mistakes"
-        lines = [f"error: {head}", *(f"  {violation}" for violation in error.violations)]
-    else:
-        first, *rest = error.message.splitlines() or [error.code]
-        lines = [f"error: {first}", *(f"  {line}" for line in rest)]
+        return [f"error: {head}", *(f"  {violation}" for violation in error.violations), f"next: {NEXT[Invalid]}"]
     advice = NEXT.get(type(error), "")
-    if isinstance(error, Unavailable) and "no server answers" in error.message:
-        advice = "start the platform with `skep up`, or name another server with --server or SKEP_SERVER"
-    return [*lines, f"next: {advice}"] if advice else lines
+    message = error.message or error.code
+    if "no server answers" in message:
+        message, advice = message.partition(" (")[0], _START
+    elif not isinstance(error, Invalid) and "; " in message and len(message.splitlines()) == 1:
+        # Our own messages end in what to do.
+        message, _, advice = message.rpartition("; ")
+    first, *rest = message.splitlines()
+    return [f"error: {first}", *(f"  {line}" for line in rest), *([f"next: {advice}"] if advice else [])]
 
 
 def report(error: SkepError) -> None:

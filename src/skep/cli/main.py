@@ -243,7 +243,6 @@ def top(
 
 @app.command()
 def kubeconfig(
-    namespace: NamespaceOption = "default",
     server: ServerOption = "",
     token: TokenOption = "",
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
@@ -254,13 +253,19 @@ def kubeconfig(
 
     Example: `skep kubeconfig > kubeconfig && chmod 600 kubeconfig`
     """
+    from skep.auth.certificates import api_certificate_path
     from skep.auth.kubeconfig import render_kubeconfig
     from skep.cli.output import write
 
     there = locate(server, token, data_dir, host, http_port)
-    if not there.token:
-        raise Invalid(f"{there.data_dir / 'tokens' / 'admin'}: no token there; start the server once, or give --token")
-    write(render_kubeconfig(there.server, there.token, namespace=namespace))
+    certificate = api_certificate_path(there.data_dir)
+    if not there.token or not certificate.is_file():
+        raise Invalid(
+            f"{there.data_dir}: no token and certificate of a server there; start it once, or give --data-dir"
+        )
+    # The API answers plain and encrypted calls on one port; kubectl sends its token over the encrypted ones only.
+    address = there.server.replace("http://", "https://", 1)
+    write(render_kubeconfig(address, there.token, certificate.read_text()))
 
 
 @app.command()

@@ -144,7 +144,7 @@ def check_ports(settings: "Settings") -> None:
         problem = port_problem(host, port)
         if problem:
             raise Unavailable(
-                f"port {port} on {host} {problem}; nothing was started\nchoose another with {option} or {variable}"
+                f"port {port} on {host} {problem}, and nothing was started; choose another with {option} or {variable}"
             )
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from skep.errors import Expired, Invalid, Unavailable
 from skep.store.backend import Change, Entry, Key
-from skep.store.migrations.heads import HEAD
+from skep.store.migrations.schema import HEAD, SCHEMA
 
 BUSY_TIMEOUT_MS = 5_000
 COMPACT_CHUNK = 2_000
@@ -45,6 +45,7 @@ _SINCE = text(
 )
 _MARK_COMPACTED = text("UPDATE compaction SET revision = :up_to WHERE revision < :up_to")
 _DROP_LOG = text("DELETE FROM changes WHERE revision <= :up_to")
+_TABLES = text("SELECT name FROM sqlite_master WHERE type = 'table'")
 _VERSION = text("SELECT version_num FROM alembic_version")
 
 
@@ -156,18 +157,20 @@ class SqliteBackend:
 
     async def _migrate(self, engine: AsyncEngine) -> None:
         async with engine.connect() as connection:
-            try:
-                version = (await connection.execute(_VERSION)).scalar_one_or_none()
-            except DBAPIError as error:
-                if "no such table" not in str(error.orig):
-                    raise
-                version = None
+            tables = set((await connection.execute(_TABLES)).scalars())
+            version = (await connection.execute(_VERSION)).scalar_one_or_none() if "alembic_version" in tables else None
         if version == HEAD:
             return
-        # Imported here: it costs 12 MB, and is rarely needed.
-        from skep.store.migrations.upgrade import upgrade
-
         async with engine.begin() as connection:
+            # The driver begins a transaction only before rows are changed, not before tables are.
+            await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            if not tables:
+                for statement in SCHEMA:
+                    await connection.exec_driver_sql(statement)
+                return
+            # Imported here: it costs 12 MB, and is rarely needed.
+            from skep.store.migrations.upgrade import upgrade
+
             await connection.run_sync(upgrade)
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Brings a database to the newest schema. In: an open connection. Imported only when there is something to do."""
+"""Brings a database to the newest schema. In: a connection in a transaction. Imported only when there is something to do."""
 
 from pathlib import Path
 
@@ -17,13 +17,10 @@ def scripts() -> ScriptDirectory:
 
 
 def upgrade(connection: Connection) -> None:
-    """Run the missing steps, all or none of them."""
+    """Run the missing steps; the caller's transaction makes it all of them or none."""
     present = MigrationContext.configure(connection).get_current_revision()
     if present is not None and present not in {step.revision for step in scripts().walk_revisions()}:
         raise Unavailable(f"its schema, {present}, is of a newer skep; use that version, or another data_dir")
-    if connection.dialect.name == "sqlite":
-        # The driver begins a transaction only before rows are changed, not before tables are.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
