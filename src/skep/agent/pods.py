@@ -160,7 +160,7 @@ class Pods:
     async def _tend(self, replica: Replica) -> None:
         async with asyncio.TaskGroup() as group:
             life = group.create_task(
-                supervise(f"pod {replica.namespace}/{replica.name}", replica.run, self._around.clock)
+                supervise(f"pod {replica.namespace}/{replica.name}", lambda: _live(replica), self._around.clock)
             )
             await replica.ended.wait()
             life.cancel()
@@ -224,6 +224,11 @@ class Pods:
             except SkepError as error:
                 log.info("an event was not kept: %s", error.message)
             self._events.pop(0)
+
+
+async def _live(replica: Replica) -> None:
+    await replica.run()
+    await asyncio.Event().wait()  # its end is the end: a supervisor would start it again
 
 
 def records_in(folder: Path) -> StateFolder[SavedReplica]:
