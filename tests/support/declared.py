@@ -1,6 +1,6 @@
 """A small world for tests of the compiler: documents and instances in, a `Memo` with all its facts out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -49,34 +49,50 @@ def instance_of(document: Document) -> Instance:
     return msgspec.structs.replace(read, labels={**read.labels, SERVICE_LABEL: read.service})
 
 
-def declare(memo: Memo, resources: Iterable[Resource[Record]], instances: Iterable[Instance] = ()) -> None:
-    """Set every fact that these objects and instances give rise to."""
-    listed, running = tuple(resources), tuple(sorted(instances, key=lambda instance: instance.key))
-    names: dict[NamesFact, set[ObjectRef]] = {}
-    attached: dict[ObjectRef, set[ObjectRef]] = {}
+def facts_of(resources: Iterable[Resource[Record]], instances: Iterable[Instance] = ()) -> dict[Hashable, object]:
+    """Return every fact that these objects and instances give rise to."""
+    listed, alive = tuple(resources), tuple(sorted(instances, key=lambda instance: instance.key))
+    sets: dict[Hashable, set[ObjectRef]] = {}
+    facts: dict[Hashable, object] = {}
     labels: set[tuple[str, str, str]] = set()
     for item in listed:
-        memo.set(ResourceFact(item.ref), item)
+        facts[ResourceFact(item.ref)] = item
         for namespace in {"", item.ref.namespace}:
-            names.setdefault(NamesFact(item.ref.group, item.ref.kind, namespace), set()).add(item.ref)
+            sets.setdefault(NamesFact(item.ref.group, item.ref.kind, namespace), set()).add(item.ref)
         if isinstance(item.body, HTTPRoute):
             for parent in item.body.spec.parent_refs:
                 ref = ObjectRef(parent.group, parent.kind, parent.namespace or item.ref.namespace, parent.name)
-                attached.setdefault(ref, set()).add(item.ref)
+                sets.setdefault(AttachedFact(ref), set()).add(item.ref)
         if isinstance(item.body, Service):
             labels.update((item.ref.namespace, key, value) for key, value in (item.body.spec.selector or {}).items())
-    for fact, refs in names.items():
-        memo.set(fact, frozenset(refs))
-    for ref, routes in attached.items():
-        memo.set(AttachedFact(ref), frozenset(routes))
+    facts.update({fact: frozenset(refs) for fact, refs in sets.items()})
     members: dict[ServiceId, list[Instance]] = {}
-    for instance in running:
+    for instance in alive:
         members.setdefault(instance.service_id, []).append(instance)
-    for service, found in members.items():
-        memo.set(MembersFact(service), tuple(found))
+    facts.update({MembersFact(service): tuple(found) for service, found in members.items()})
     for namespace, key, value in labels:
-        carrying = tuple(i for i in running if i.namespace == namespace and i.labels.get(key) == value)
-        memo.set(LabelledFact(Namespace(namespace), key, value), carrying or None)
+        carrying = tuple(one for one in alive if one.namespace == namespace and one.labels.get(key) == value)
+        facts[LabelledFact(Namespace(namespace), key, value)] = carrying or None
+    return facts
+
+
+def declare(memo: Memo, resources: Iterable[Resource[Record]], instances: Iterable[Instance] = ()) -> None:
+    """Set every fact that these objects and instances give rise to."""
+    for fact, value in facts_of(resources, instances).items():
+        memo.set(fact, value)
+
+
+def world(*documents: Document, instances: Iterable[Instance] = ()) -> Memo:
+    """Return a memory in which these documents are declared and these instances run."""
+    memo = Memo()
+    declare(memo, [resource_of(document) for document in documents], instances)
+    return memo
+
+
+def running(service: str, name: str = "a", namespace: str = "default", port: int = 20001, **more: Any) -> Instance:
+    """Return an instance on 127.0.0.1."""
+    short = {"namespace": namespace, "service": service, "id": name, "address": "127.0.0.1", "port": port}
+    return instance_of(short | more)
 
 
 def reject(memo: Memo, ref: ObjectRef, generation: int, message: str, last: Resource[Record] | None = None) -> None:
