@@ -79,6 +79,9 @@ async def test_bad_one_in_a_batch_is_named_and_nothing_is_registered(api: ApiCli
         await api.send("POST", "/registry/v1/leases", {"instances": [names(0), {"namespace": "x", "health": "ill"}]})
     paths = [v.path for v in refused.value.violations]
     assert paths == ["instances[1].service", "instances[1].id", "instances[1].health"]
+    with pytest.raises(Invalid) as refused:
+        await RegistryClient(api).renew([names(0)], source="x" * 300)
+    assert [v.path for v in refused.value.violations] == ["source"]
     assert (await RegistryClient(api).query())["instances"] == []
 
 
@@ -155,6 +158,21 @@ async def test_batch_of_250_beats_takes_less_than_50_ms(api: ApiClient) -> None:
         times.append(time.perf_counter() - began)
     assert sorted(times)[len(times) // 2] < 0.05
     assert await registry.renew([*beats, names(999)]) == [names(999)]
+
+
+@pytest.mark.anyio
+async def test_silent_instance_is_gone_within_a_second_of_its_lease(tmp_path: Path) -> None:
+    with ControlPlane(tmp_path / "data") as control_plane:
+        async with ApiClient(control_plane.url, control_plane.token("agent")) as api, asyncio.timeout(30):
+            registry = RegistryClient(api)
+            await registry.register([registration(1, leaseSeconds=60), registration(8, leaseSeconds=2)])
+            silent_since = time.perf_counter()
+            async for event in registry.watch():
+                if event["type"] == "DELETED":
+                    break
+            assert event["instance"]["id"] == "i8"
+            assert 1.9 < time.perf_counter() - silent_since < 3.0
+            assert [i["id"] for i in (await registry.query())["instances"]] == ["i1"]
 
 
 @pytest.mark.anyio

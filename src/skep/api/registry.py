@@ -5,10 +5,9 @@ not at all. Beats of one instance are answered by `LeaseFastPath`, before any ro
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import msgspec
 from starlette.requests import Request
@@ -18,24 +17,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from skep.api.auth import subject_of
 from skep.api.errors import Problem
-from skep.api.kube.selectors import parse_labels
+from skep.api.registry_views import Wanted, instance_document, names_document, render_query, render_watch
 from skep.api.reply import reply, reply_error
 from skep.auth.policy import Subject, why_denied
 from skep.errors import Denied, Invalid, NotFound, SkepError
 from skep.model.instance import Health, Instance, InstanceKey
 from skep.model.names import InstanceId, Namespace, ServiceName
 from skep.model.violation import Violation
-from skep.registry.registration import parse_health, parse_instance, parse_key, wire_document
-from skep.registry.service import InstanceView, Registry, lease_document
+from skep.registry.registration import parse_health, parse_instance, parse_key, why_not_source
+from skep.registry.service import Registry
 from skep.watch import Cell
 
 PREFIX: Final = "/registry/v1"
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 MAX_BATCH: Final = 5_000
-HEARTBEAT_S: Final = 10.0
-"""A watch says at least this often that it is still there."""
-STOP_S: Final = 1.0
-"""A watch ends at most this long after the server begins to stop."""
 _INSTANCE: Final = PREFIX + "/namespaces/{namespace}/services/{service}/instances/{id}"
 _CHUNK: Final = 200
 
@@ -153,7 +148,7 @@ async def _register_one(registry: Registry, request: Request) -> Response:
     await registry.register([_sourced(parsed, request)])
     view = registry.view(parsed.key)
     assert view is not None
-    return reply(_shown(view), 201 if is_new else 200)
+    return reply(instance_document(view), 201 if is_new else 200)
 
 
 async def _register_batch(registry: Registry, request: Request) -> Response:
@@ -204,7 +199,7 @@ async def _renew_batch(registry: Registry, request: Request) -> Response:
     unknown = registry.renew(silent, beats.source)
     if reports:
         unknown += await registry.report_health(reports, beats.source)
-    return reply({"unknown": [_names(key) for key in unknown]})
+    return reply({"unknown": [names_document(key) for key in unknown]})
 
 
 async def _deregister_one(registry: Registry, request: Request) -> Response:
@@ -223,7 +218,7 @@ async def _deregister_batch(registry: Registry, request: Request) -> Response:
     keys = [key for key in parsed if isinstance(key, InstanceKey)]
     unknown = [key for key in keys if registry.get(key) is None]
     await registry.deregister(keys)
-    return reply({"unknown": [_names(key) for key in unknown]})
+    return reply({"unknown": [names_document(key) for key in unknown]})
 
 
 async def _read_one(registry: Registry, request: Request) -> Response:
@@ -231,98 +226,15 @@ async def _read_one(registry: Registry, request: Request) -> Response:
     view = registry.view(key)
     if view is None:
         raise _not_registered(key)
-    return reply(_shown(view))
+    return reply(instance_document(view))
 
 
 async def _query(registry: Registry, request: Request, stopping: Cell[bool]) -> Response:
     params = request.query_params
-    wanted = _Wanted(params)
+    wanted = Wanted(params)
     if params.get("watch", "").lower() in ("true", "1"):
-        return StreamingResponse(_watch(registry, wanted, stopping), media_type="application/json")
-    return StreamingResponse(_listed(registry, wanted), media_type="application/json")
-
-
-async def _listed(registry: Registry, wanted: "_Wanted") -> AsyncIterator[bytes]:
-    """Render a query's answer a piece at a time: ten thousand instances at once would keep every beat waiting."""
-    found = registry.select(wanted.namespace, wanted.service, wanted.selects)
-    yield b'{"revision":%d,"instances":[' % registry.revision.value
-    separator = b""
-    for start in range(0, len(found), _CHUNK):
-        views = [registry.view(instance.key) for instance in found[start : start + _CHUNK]]
-        shown = [msgspec.json.encode(_shown(view)) for view in views if view is not None]
-        if shown:
-            yield separator + b",".join(shown)
-            separator = b","
-        await asyncio.sleep(0)
-    yield b"]}"
-
-
-class _Wanted:
-    """What a query or a watch is narrowed to."""
-
-    def __init__(self, params: Mapping[str, str]) -> None:
-        self.namespace = params.get("namespace")
-        self.service = params.get("service")
-        self._terms = parse_labels(params.get("labelSelector", ""))
-        health = parse_health(params["health"], "health") if "health" in params else None
-        if isinstance(health, list):
-            raise Invalid(violations=health)
-        self._health = health
-
-    def selects(self, instance: Instance) -> bool:
-        """Tell whether an instance is asked for."""
-        return (
-            self.namespace in (None, instance.namespace)
-            and self.service in (None, instance.service)
-            and self._health in (None, instance.health)
-            and all(term.matches(instance.labels) for term in self._terms)
-        )
-
-
-async def _watch(registry: Registry, wanted: _Wanted, stopping: Cell[bool]) -> AsyncIterator[bytes]:
-    """Yield the current instances, a bookmark, and then what changes, as JSON lines."""
-    seen = registry.revision.value
-    shown: set[InstanceKey] = set()
-    changed: Sequence[InstanceKey] = [i.key for i in registry.select(where=wanted.selects)]
-    while not stopping.value:
-        for start in range(0, len(changed), _CHUNK):
-            lines = [_event(registry, wanted, key, shown) for key in changed[start : start + _CHUNK]]
-            yield b"".join(lines)
-            await asyncio.sleep(0)
-        yield _line({"type": "BOOKMARK", "revision": seen})
-        await _newer(registry, seen, stopping)
-        since = registry.changed_since(seen)
-        if since is None:  # too far behind: look at all there is, and at all that was shown
-            seen, changed = registry.revision.value, sorted(shown | registry.instances().keys())
-        else:
-            seen, changed = since[0], sorted(since[1])
-
-
-def _event(registry: Registry, wanted: _Wanted, key: InstanceKey, shown: set[InstanceKey]) -> bytes:
-    """Render what became of one instance for a watcher who was shown some of them; empty when it is none of theirs."""
-    view = registry.view(key)
-    if view is None or not wanted.selects(view.instance):
-        if key not in shown:
-            return b""
-        shown.discard(key)
-        return _line({"type": "DELETED", "instance": _names(key)})
-    kind = "MODIFIED" if key in shown else "ADDED"
-    shown.add(key)
-    return _line({"type": kind, "instance": _shown(view)})
-
-
-async def _newer(registry: Registry, seen: int, stopping: Cell[bool]) -> None:
-    """Wait until there is a revision after the one seen, or the next heartbeat is due, or the server stops."""
-    for _ in range(int(HEARTBEAT_S / STOP_S)):
-        revisions = cast("AsyncGenerator[int, None]", registry.revision.subscribe())
-        try:
-            async with asyncio.timeout(STOP_S), aclosing(revisions):
-                async for revision in revisions:
-                    if revision > seen:
-                        return
-        except TimeoutError:
-            if stopping.value:
-                return
+        return StreamingResponse(render_watch(registry, wanted, stopping), media_type="application/json")
+    return StreamingResponse(render_query(registry, wanted), media_type="application/json")
 
 
 def _beats(body: bytes) -> Beats:
@@ -333,6 +245,9 @@ def _beats(body: bytes) -> Beats:
         document = _decoded(body)
     else:
         _limit_batch(beats.instances)
+        reason = why_not_source(beats.source)
+        if reason:
+            raise Invalid(violations=[Violation("source", "invalid", reason)])
         return beats
     violations: list[Violation] = []
     for position, item in enumerate(_items(document)):
@@ -395,17 +310,5 @@ def _key(request: Request) -> InstanceKey:
     return InstanceKey(Namespace(params["namespace"]), ServiceName(params["service"]), InstanceId(params["id"]))
 
 
-def _names(key: InstanceKey) -> dict[str, str]:
-    return {"namespace": key.namespace, "service": key.service, "id": key.id}
-
-
 def _not_registered(key: InstanceKey) -> NotFound:
     return NotFound(f"instance {key.namespace}/{key.service}/{key.id} is not registered; register it again")
-
-
-def _shown(view: InstanceView) -> dict[str, Any]:
-    return {**wire_document(view.instance), "lease": lease_document(view.lease)}
-
-
-def _line(document: object) -> bytes:
-    return msgspec.json.encode(document) + b"\n"

@@ -112,8 +112,9 @@ def validate_instance(instance: Instance, path: str = "") -> list[Violation]:
         wrong("leaseSeconds", f"must be between 1 and {MAX_LEASE_S} seconds")
     if not is_label_value(instance.zone):
         wrong("zone", "must be at most 63 letters, digits, '-', '_' or '.', starting and ending with a letter or digit")
-    if len(instance.source) > MAX_TEXT or not instance.source.isprintable():
-        wrong("source", f"must be at most {MAX_TEXT} printable characters")
+    reason = why_not_source(instance.source)
+    if reason:
+        wrong("source", reason)
     if instance.health not in _HEALTHS:
         wrong("health", f"must be one of {', '.join(_HEALTHS)}")
     _check_labels(instance, wrong)
@@ -154,6 +155,13 @@ def _check_labels(instance: Instance, wrong: _Wrong) -> None:
                 f"labels[{key}]",
                 "must be at most 63 letters, digits, '-', '_' or '.', starting and ending with a letter or digit",
             )
+
+
+def why_not_source(text: str) -> str:
+    """Say why a text does not name who speaks for an instance; empty when it does."""
+    if len(text) > MAX_TEXT or not text.isprintable():
+        return f"must be at most {MAX_TEXT} printable characters"
+    return ""
 
 
 def _why_not_address(text: str) -> str:
