@@ -13,8 +13,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.support.static_envoy import static_host
-from tests.support.steady_load import steady_load
 
 from skep.agent.admin import Admin
 from skep.agent.envoy import Envoy
@@ -25,6 +23,8 @@ from skep.errors import Unavailable
 from skep.model.names import InstanceId, Namespace, ServiceName
 from skep.model.node import Address, Inbound, SidecarNode
 from skep.workloads.runtimes.process import ProcessRuntime
+from tests.support.static_envoy import static_host
+from tests.support.steady_load import steady_load
 
 
 def node(ports: Ports) -> SidecarNode:
@@ -168,6 +168,49 @@ async def test_restart_is_refused_while_envoy_starts(tmp_path: Path) -> None:
         with pytest.raises(Unavailable, match="is not up"):
             await envoy.restart()
         await envoy.wait_ready()
+
+
+@pytest.mark.anyio
+async def test_envoy_with_an_old_bootstrap_is_replaced_by_the_next_agent(tmp_path: Path) -> None:
+    ports = Ports()
+    sidecar = node(ports)
+    async with running(tmp_path, ports, leave=True) as envoys:
+        envoy = await envoys.ensure(sidecar)
+        await envoy.wait_ready()
+    bootstrap = next((tmp_path / "envoy").glob("*.bootstrap.json"))
+    bootstrap.write_bytes(bootstrap.read_bytes() + b" ")
+    async with steady_load(sidecar.outbound.port, connections=8) as load:
+        await load.more(100)
+        async with running(tmp_path, Ports()) as envoys:
+            adopted = envoys.list()[0]
+            await until(lambda: adopted.record.launches == 2 and adopted.record.next is None)
+            assert adopted.deaths == 0
+            await until(lambda: not adopted.record.draining)
+            await load.more(100)
+            load.stopping = True
+    assert not load.failures
+
+
+@pytest.mark.anyio
+async def test_successor_that_fails_leaves_the_old_one_serving(tmp_path: Path) -> None:
+    ports = Ports()
+    sidecar = node(ports)
+    async with running(tmp_path, ports) as envoys:
+        envoy = await envoys.ensure(sidecar)
+        await envoy.wait_ready()
+        async with steady_load(sidecar.outbound.port, connections=8) as load:
+            await load.more(100)
+            with pytest.raises(Unavailable, match="not ready within"):
+                await envoy.restart(limit_s=0.01)
+            assert (envoy.record.next, envoy.record.launches) == (None, 2)
+            await load.more(500)
+            os.kill(current(tmp_path, envoy), 0)
+            load.stopping = True
+        assert not load.failures
+        os.kill(current(tmp_path, envoy), signal.SIGKILL)
+        await until(lambda: envoy.deaths == 1 and envoy.record.launches == 3)
+        await envoy.wait_ready()
+        await envoy.restart()
 
 
 _AGENT = """

@@ -100,6 +100,8 @@ class Envoy:
             if self._record.current is None:
                 async with self._lock:
                     await self._start_until_it_starts()
+            elif self._is_outdated():
+                group.create_task(self._replace_outdated())
             await asyncio.get_running_loop().create_future()
 
     async def wait_ready(self, limit_s: float = READY_LIMIT_S) -> None:
@@ -131,14 +133,14 @@ class Envoy:
             return "starting"
         return "ready" if await self._host.admin.is_connected(self._record.admin) else "unconnected"
 
-    async def restart(self, limit_s: float = READY_LIMIT_S) -> None:
+    async def restart(self, limit_s: float = READY_LIMIT_S, *, connected: bool = True) -> None:
         """Replace the process by a new one that inherits its sockets; no request is lost.
 
-        `Unavailable` when the control plane is away (the new one would know no routes) or the new one does not get
-        ready in time; the old one stays then.
+        `Unavailable` when the control plane is away (the new one would know no routes; not asked with `connected=False`)
+        or the new one does not get ready in time; the old one stays then.
         """
         async with self._lock:
-            await self._prepare_restart()
+            await self._prepare_restart(connected=connected)
             self._set(epochs.start_next(self._record))
             launch = self._record.next
             assert launch is not None
@@ -146,10 +148,7 @@ class Envoy:
                 await self._launch(launch)
                 await self._wait_for_successor(launch, limit_s)
             except BaseException:
-                assert self._record.current is not None
-                self._base_id_path(self._record.current).unlink(missing_ok=True)
-                self._set(epochs.give_up_next(self._record))
-                await self._host.runtime.destroy(launch.process)
+                await self._give_up(launch)
                 raise
             self._set(epochs.take_over(self._record))
             log.info("%s: epoch %d took over", self._record.name, launch.epoch)
@@ -163,6 +162,22 @@ class Envoy:
             if launch is not None:
                 self._forget_files(launch)
         self._host.records.remove(self._record.name)
+
+    def _is_outdated(self) -> bool:
+        """Tell whether the adopted process was started with another bootstrap: another control plane, token or version."""
+        assert self._record.current is not None
+        try:
+            written = self._bootstrap_path(self._record.current).read_bytes()
+        except OSError:
+            return False
+        return written != self._bootstrap(self._record.current)
+
+    async def _replace_outdated(self) -> None:
+        try:
+            await self.wait_ready()
+            await self.restart(connected=False)
+        except Unavailable as error:
+            log.warning("%s runs on with its old bootstrap: %s", self._record.name, error)
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -206,7 +221,8 @@ class Envoy:
             code = await self._host.runtime.wait(launch.process)
         async with self._lock:
             if any(launch.process == draining.process for draining in self._record.draining):
-                self._set(epochs.gone(self._record, launch.process))
+                with contextlib.suppress(Unavailable):  # a full disk: it is found gone again later
+                    self._set(epochs.gone(self._record, launch.process))
                 await self._forget(launch)
             elif self._record.current is not None and launch.process == self._record.current.process:
                 self._deaths += 1
@@ -235,9 +251,8 @@ class Envoy:
 
     async def _launch(self, launch: Launch) -> None:
         host, record = self._host, self._record
-        bootstrap = host.folder / f"{launch.process}.bootstrap.json"
-        rendered = host.render(record.node, record.admin)
-        write_private(bootstrap, msgspec.json.encode(patient(rendered) if launch.epoch else rendered))
+        bootstrap = self._bootstrap_path(launch)
+        write_private(bootstrap, self._bootstrap(launch))
         epoch = (
             ["--use-dynamic-base-id", "--base-id-path", str(self._base_id_path(launch))]
             if launch.base_id is None
@@ -260,15 +275,36 @@ class Envoy:
         assert self._group is not None
         self._group.create_task(self._follow(launch))
 
+    def _bootstrap(self, launch: Launch) -> bytes:
+        rendered = self._host.render(self._record.node, self._record.admin)
+        return msgspec.json.encode(patient(rendered) if launch.epoch else rendered)
+
+    def _bootstrap_path(self, launch: Launch) -> Path:
+        return self._host.folder / f"{launch.process}.bootstrap.json"
+
     def _base_id_path(self, launch: Launch) -> Path:
         return self._host.folder / f"{launch.process}.base-id"
 
-    async def _prepare_restart(self) -> None:
+    async def _give_up(self, launch: Launch) -> None:
+        """Stop a successor that did not get ready; one that never ran has spoilt nothing."""
+        assert self._record.current is not None
+        if await self._host.runtime.load(launch.process) is None:
+            self._set(msgspec.structs.replace(self._record, next=None))
+        else:
+            self._base_id_path(self._record.current).unlink(missing_ok=True)
+            self._set(epochs.give_up_next(self._record))
+            await self._host.runtime.destroy(launch.process)
+        self._bootstrap_path(launch).unlink(missing_ok=True)
+
+    async def _prepare_restart(self, *, connected: bool) -> None:
         """Check that a successor can take over, and learn the base id it needs."""
         record = self._record
         if record.current is None or not await self._is_live(record.current):
-            raise Unavailable(f"Envoy for {record.title} is not up, it is being started")
-        if not await self._host.admin.is_connected(record.admin):
+            raise Unavailable(
+                f"Envoy for {record.title} is not up, or an earlier successor failed and took its admin interface; "
+                f"when it stays so, end process {await self._pid()}: a new one is started at once"
+            )
+        if connected and not await self._host.admin.is_connected(record.admin):
             raise Unavailable(
                 f"Envoy for {record.title} is not connected to the control plane: a new one would know no routes"
             )
@@ -297,6 +333,10 @@ class Envoy:
         except TimeoutError:
             raise Unavailable(f"the new Envoy for {self._record.title} was not ready within {limit_s:g} s") from None
 
+    async def _pid(self) -> str:
+        process = None if self._record.current is None else await self._host.runtime.load(self._record.current.process)
+        return "(none)" if process is None else str(process.pid)
+
     async def _log_path(self) -> str:
         launch = self._record.next or self._record.current
         process = None if launch is None else await self._host.runtime.load(launch.process)
@@ -314,7 +354,7 @@ class Envoy:
             with contextlib.suppress(OSError, ValueError):
                 base_id = int(path.read_text())
         path.unlink(missing_ok=True)
-        (self._host.folder / f"{launch.process}.bootstrap.json").unlink(missing_ok=True)
+        self._bootstrap_path(launch).unlink(missing_ok=True)
         others = (self._record.current, self._record.next, *self._record.draining)
         shared = any(other and other.base_id == base_id and other.process != launch.process for other in others)
         if base_id is not None and not shared:

@@ -16,7 +16,7 @@ from skep.agent.epochs import proxy_name
 from skep.agent.leases import Leases
 from skep.agent.ports import Ports
 from skep.agent.state import StateFolder
-from skep.errors import NotFound, SkepError
+from skep.errors import NotFound, SkepError, Unavailable
 from skep.model.instance import Health, Instance, InstanceKey
 from skep.model.names import SERVICE_LABEL
 from skep.model.node import Address, Inbound, SidecarNode
@@ -131,9 +131,12 @@ class Sidecars:
         attachment = self._attached.get(key)
         if attachment is None:
             raise NotFound(f"no instance {key.namespace}/{key.service}/{key.id} on this host")
-        if attachment.health != health:
-            self._remember(msgspec.structs.replace(attachment, health=health))
         self._leases.set_health(key, health)
+        if attachment.health != health:
+            try:
+                self._remember(msgspec.structs.replace(attachment, health=health))
+            except Unavailable as error:  # a full disk must not keep callers from learning
+                log.warning("%s/%s: %s", key.service, key.id, error)
 
     async def settle(self, key: InstanceKey, limit_s: float = 2.0) -> bool:
         """Wait until the registry knows an instance's latest health; False when it does not in time."""
