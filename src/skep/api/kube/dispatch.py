@@ -72,8 +72,7 @@ class ResourceApi:
             case "watch":
                 return Watch(self._parts, self._cache, target, form, options)
             case "create":
-                document = decode_document(await read_body(request), media_type(request))
-                return await write.create(self._parts, target, document, options)
+                return await self._create(request, target, options)
             case "update":
                 document = decode_document(await read_body(request), media_type(request))
                 return await write.replace(self._parts, target, document, options)
@@ -84,6 +83,17 @@ class ResourceApi:
                 return await write.delete(self._parts, target, await _optional_body(request), options)
             case _:
                 return await write.delete_collection(self._parts, target, await _optional_body(request), options)
+
+    async def _create(self, request: Request, target: Target, options: Options) -> Response:
+        document = decode_document(await read_body(request), media_type(request))
+        try:
+            return await write.create(self._parts, target, document, options)
+        except SkepError as error:
+            # Only the body knows the name that the error is about.
+            metadata = document.get("metadata")
+            name = metadata.get("name") if isinstance(metadata, dict) else None
+            about = msgspec.structs.replace(target.about, name=name if isinstance(name, str) else "")
+            return reply_error(error, about)
 
     async def _scale(self, request: Request, verb: str, target: Target, options: Options) -> Response:
         if verb == "get":
