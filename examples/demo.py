@@ -5,6 +5,7 @@ its data lives in a directory of its own that is removed. `--seconds` ends it by
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -194,6 +195,10 @@ class Demo:
                 if self.load.poll() is not None:
                     raise Failed("the load generator ended")
                 time.sleep(0.2)
+        except KeyboardInterrupt:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                table.wait(1)  # at a terminal Ctrl-C reached it too, and it is putting the screen in order
+            raise
         finally:
             stop(table, signal.SIGINT, 10)
 
@@ -216,7 +221,8 @@ class Demo:
     def _sum_up(self) -> bool:
         lines = self.summary.read_text().splitlines() if self.summary.is_file() else []
         if not lines:
-            return self.load is None
+            say("  no ride was begun")
+            return True
         sums = json.loads(lines[-1])
         mix = ", ".join(f"{count} with coupons {version}" for version, count in sums["coupons"].items())
         say(

@@ -46,7 +46,7 @@ def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
             cwd=ROOT, env=demo_env(tmp_path), stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
         )  # fmt: skip
     deadline = time.perf_counter() + LIMIT_S
-    while "Ctrl-C ends everything" not in output.read_text():
+    while "order-grabbing" not in output.read_text():
         assert demo.poll() is None, output.read_text()
         assert time.perf_counter() < deadline, output.read_text()
         time.sleep(0.2)
