@@ -140,13 +140,21 @@ class Pods:
             log.warning("pod %s cannot be run: %s", name, "; ".join(str(one) for one in violations))
             return
         try:
-            port = self._pick_port()
+            port = self._free_port()
         except Unavailable as error:
             log.warning("pod %s waits: %s", name, error.message)
             return
         view = ReplicaView(accepted_at=rfc3339(self._around.clock.now()))
         saved = SavedReplica(document=document, port=port, view=view)
         self._changed(self._adopt(saved))
+
+    def _free_port(self) -> int:
+        """Pick a port; one that a replica between two runs does not listen on just now is taken as well."""
+        taken = {replica.saved.port for replica in self._replicas.values()}
+        port = self._pick_port()
+        while port in taken:
+            port = self._pick_port()
+        return port
 
     def _adopt(self, saved: SavedReplica) -> Replica:
         assert self._group is not None

@@ -134,6 +134,8 @@ class Replica:
     async def _live(self) -> None:
         sidecar = await self._attach()
         process = await self._around.runtime.load(self.process_name)
+        if process is None:
+            await self._set_health(Health.STARTING)  # the sidecar may be older than we are
         while True:
             if process is None:
                 process = await self._start(sidecar)
@@ -155,7 +157,7 @@ class Replica:
         while True:
             # One that an earlier agent attached is taken as it is, so that it needs no control plane.
             sidecar = next((one for one in self._around.sidecars.list() if one.key == self.key), None)
-            if sidecar is None or self.saved.view.state != "running":
+            if sidecar is None:
                 try:
                     sidecar = await self._around.sidecars.attach(request)
                 except SkepError as error:
