@@ -1,10 +1,11 @@
 """One delta ADS stream as a state machine: requests and answers in, events and responses out. Pure: no IO, no time.
 
 It keeps, for each type, what the proxy asked for, the newest answer to each, what was sent and what was acknowledged.
-A slow stream costs nothing extra: until it is read, a newer answer takes the place of an older one. Responses are put
-together around bytes that all streams share.
+A slow proxy costs nothing extra: until it has replied to an answer, newer ones take one another's place. Responses are
+put together around bytes that all streams share.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
@@ -77,6 +78,10 @@ class _Type:
         self.refused: dict[str, str] = {}
         self.listed: dict[str, None] = {}  # resources that the wildcard's answer had
         self.offers: dict[str, _Offer] = {}
+        self.awaited: Counter[str] = (
+            Counter()
+        )  # subscriptions with an answer on its way, and how many responses it took
+        self.held: dict[str, None] = {}  # what would be dirty but for that
         self.again: list[tuple[tuple[str, Encoded], ...]] = []  # halves of what was refused together
         self.must_reply = False
 
@@ -182,6 +187,7 @@ class Session:
             if name in state.answers:
                 del state.answers[name]
                 state.dirty.pop(name, None)
+                state.held.pop(name, None)
                 events.append(Unwatch(url, name))
             if name not in state.listed:
                 state.sent.pop(name, None)
@@ -215,6 +221,13 @@ class Session:
         offer = state.offers.pop(request.response_nonce, None)
         if offer is None:
             return []
+        for name in {name for name, _ in offer.resources}:
+            state.awaited[name] -= 1
+            if not state.awaited[name]:
+                del state.awaited[name]
+                if name in state.held:
+                    del state.held[name]
+                    state.dirty[name] = None
         if request.HasField("error_detail"):
             return self._refuse(url, state, offer, request.error_detail.message)
         by_name: dict[str, list[Encoded]] = {}
@@ -252,6 +265,9 @@ class Session:
             answer = state.answers.get(name)
             if answer is None:
                 continue
+            if name in state.awaited:
+                state.held[name] = None
+                continue
             if not answer and name != WILDCARD:
                 if url == VHDS:
                     answer = (encode_unknown_host(name),)
@@ -283,6 +299,7 @@ class Session:
                 self._send_again(EDS, encoded.name)
             state.sent[encoded.name] = encoded.version
         state.offers[nonce] = _Offer(tuple(resources), tuple(removed))
+        state.awaited.update({name for name, _ in resources})
         return b"".join(
             (
                 *(field(_RESOURCES, encoded.payload) for _, encoded in resources),

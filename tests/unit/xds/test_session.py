@@ -40,10 +40,11 @@ class Script:
         return [pb.DeltaDiscoveryResponse.FromString(data) for data in self.session.responses()]
 
     def shown(self) -> list[tuple[str, list[str], list[str]]]:
-        """Read all, and say what was in it: type, resources as `name@version`, removed names."""
-        return [
-            (r.type_url, [f"{x.name}@{x.version}" for x in r.resources], list(r.removed_resources)) for r in self.read()
-        ]
+        """Read and take all, and say what was in it: type, resources as `name@version`, removed names."""
+        read = self.read()
+        for response in read:
+            self.ack(response)
+        return [(r.type_url, [f"{x.name}@{x.version}" for x in r.resources], list(r.removed_resources)) for r in read]
 
     def ack(self, response: pb.DeltaDiscoveryResponse) -> list[Event]:
         request = pb.DeltaDiscoveryRequest(type_url=response.type_url, response_nonce=response.nonce)
@@ -75,6 +76,22 @@ def test_slow_stream_gets_only_the_latest() -> None:
     for version in ("1", "2", "3"):
         script.answer(EDS, "a", made("a", version))
     assert script.shown() == [(EDS, ["a@3"], [])]
+
+
+def test_proxy_that_has_not_replied_gets_only_the_latest_when_it_does() -> None:
+    script = Script()
+    script.ask(RDS, ["a", "b"])
+    script.answer(RDS, "a", made("a"))
+    (response,) = script.read()
+    for version in ("2", "3"):
+        script.answer(RDS, "a", made("a", version))
+        assert script.read() == []
+        assert not script.session.is_due
+    script.answer(RDS, "b", made("b"))
+    assert script.shown() == [(RDS, ["b@1"], [])], "others do not wait"
+    script.ack(response)
+    assert script.session.is_due
+    assert script.shown() == [(RDS, ["a@3"], [])]
 
 
 def test_empty_wildcard_is_answered_with_an_empty_response_once() -> None:
@@ -120,6 +137,7 @@ def test_unknown_names_are_removed_but_unknown_hosts_get_a_resource_without_a_bo
     script.ask(VHDS, ["outbound/shop/nobody"])
     script.answer(VHDS, "outbound/shop/nobody")
     (response,) = script.read()
+    script.ack(response)
     (resource,) = response.resources
     assert (resource.name, list(resource.aliases)) == ("outbound/shop/nobody", ["outbound/shop/nobody"])
     assert not resource.HasField("resource")
@@ -139,7 +157,7 @@ def test_name_asked_for_again_is_sent_again() -> None:
     script = Script()
     script.ask(RDS, ["a"])
     script.answer(RDS, "a", made("a"))
-    script.read()
+    script.shown()
     assert script.ask(RDS, ["a"]) == []
     assert script.shown() == [(RDS, ["a@1"], [])]
 
@@ -152,7 +170,7 @@ def test_reconnect_sends_nothing_that_is_current() -> None:
     script.ask(EDS, ["orders"], known={"orders": "1"})
     script.answer(EDS, "orders", made("orders", "2"))
     assert script.shown() == [(EDS, ["orders@2"], []), (CDS, [], ["old"])]
-    assert script.session.acknowledged()[EDS] == {"orders": "1"}
+    assert script.session.acknowledged()[EDS] == {"orders": "2"}
 
 
 def test_refused_alone_is_reported_and_not_offered_again_until_it_changes() -> None:
@@ -208,7 +226,7 @@ def test_replaced_cluster_gets_its_endpoints_again() -> None:
     for url in (CDS, EDS):
         script.ask(url, ["a"])
         script.answer(url, "a", made("a"))
-    script.read()
+    script.shown()
     script.answer(CDS, "a", made("a", "2"))
     assert script.shown() == [(CDS, ["a@2"], []), (EDS, ["a@1"], [])]
 
