@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,7 +72,10 @@ def wait_for(url: str, limit_s: float = 20.0, headers: dict[str, str] | None = N
         try:
             with urllib.request.urlopen(urllib.request.Request(url, headers=headers or {}), timeout=2):
                 return
+        except urllib.error.HTTPError as error:
+            said = error
+            error.close()
         except OSError as error:
             said = error
-            time.sleep(0.02)
+        time.sleep(0.02)
     raise TimeoutError(f"{url} did not answer 200 within {limit_s:g} s: {said}")

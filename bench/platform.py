@@ -77,7 +77,8 @@ class Platform:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
-            raise RuntimeError(f"{method} {path}: {error.code} {error.read()[:2000].decode()}") from error
+            with error:
+                raise RuntimeError(f"{method} {path}: {error.code} {error.read()[:2000].decode()}") from None
         return json.loads(text) if text else None
 
     def stop(self) -> None:
@@ -98,8 +99,11 @@ class Platform:
             try:
                 with urllib.request.urlopen(f"{self.url}/readyz", timeout=1):
                     return
+            except urllib.error.HTTPError as error:
+                error.close()
             except OSError:
-                time.sleep(0.01)
+                pass
+            time.sleep(0.01)
         raise RuntimeError(f"not ready after {READY_LIMIT_S:g} s:\n{self.log.read_text()}")
 
 

@@ -22,7 +22,7 @@ from skep.xds.bootstrap import bootstrap
 
 ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes"
 SIMPLE = "/(one|two)"
-LARGE = "/[a-z]{30}[0-9]{30}[A-Z]{30}"
+LARGE = "/[a-z]{200}[0-9]{200}[A-Z]{200}"
 """Valid RE2, but beyond this Envoy's limit."""
 
 
@@ -88,7 +88,8 @@ def status(skep: Platform, path: str) -> int:
         with urllib.request.urlopen(f"http://127.0.0.1:{skep.gateway_port}{path}", timeout=5) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
-        return error.code
+        with error:
+            return error.code
 
 
 def programmed(skep: Platform, name: str) -> dict[str, Any]:
