@@ -162,6 +162,25 @@ async def envoy_pid(platform: Platform, title: str) -> int:
 
 
 @pytest.mark.anyio
+async def test_instance_stopped_under_load_fails_no_call(tmp_path: Path) -> None:
+    async with Platform(tmp_path) as platform:
+        runs = await start_orders(platform, "orders-1", "orders-2")
+        async with caller(platform) as port, steady_load(port, host="orders", connections=16) as load:
+            await load.more(300)
+            runs[0].terminate()
+            assert await asyncio.to_thread(end, runs[0]) == 128 + signal.SIGTERM
+            assert await instances(platform, "orders") == {"orders-2": "passing"}
+            await load.more(300)
+            runs.append(platform.run(*APP, "orders-3", service="orders", id="orders-3", log="orders-3"))
+            await until_instances(platform, "orders", {"orders-2": "passing", "orders-3": "passing"})
+            runs[1].terminate()
+            await asyncio.to_thread(end, runs[1])
+            await load.more(300)
+            load.stopping = True
+        assert not load.failures
+
+
+@pytest.mark.anyio
 async def test_hot_restart_of_every_envoy_fails_no_call(tmp_path: Path) -> None:
     async with Platform(tmp_path) as platform:
         await start_orders(platform, "orders-1", "orders-2")

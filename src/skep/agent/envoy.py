@@ -51,8 +51,8 @@ class Lifetimes(msgspec.Struct, frozen=True):
 
     drain_s: int = 5
     """Within this time every connection it holds is asked to move."""
-    leave_s: int = 10
-    """After this time it ends."""
+    leave_s: int = 20
+    """After this time it ends: longer than the 15 s that a call may take when its route says nothing else."""
 
 
 class EnvoyHost(msgspec.Struct, frozen=True):

@@ -8,7 +8,9 @@ import asyncio
 import contextlib
 import ctypes
 import logging
+import os
 import secrets
+import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -28,7 +30,9 @@ log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 LEARN_S = 0.5
-"""How long callers are given to learn that the instance drains, before the command is told to stop."""
+"""How long callers are given to learn that the instance drains, once the registry knows."""
+REPORT_S = 2.0
+"""How long the registry is given to take that in."""
 PROBE_EVERY_S = 2.0
 _PROBE_FIRST_S = 0.1
 _PROBE_LIMIT_S = 2.0
@@ -94,6 +98,8 @@ async def run_instance(request: RunRequest, data_dir: Path, inherited: Mapping[s
 
     `Unavailable` when no agent runs here or there is no configuration, `Invalid` when the command cannot be started.
     """
+    if shutil.which(request.command[0], path=inherited.get("PATH", os.defpath)) is None:
+        raise Invalid(f"cannot start {request.command[0]}: no such command")
     name = InstanceId(request.id or f"{request.service[:52]}-{secrets.token_hex(4)}")
     connection = await wire.connect(data_dir)
     try:
@@ -131,6 +137,7 @@ class _Run:
         self._health = Health.STARTING
         self._changed = asyncio.Event()
         self._stop = asyncio.Event()
+        self._drained = asyncio.Event()
         self._signal = signal.SIGTERM
 
     async def run(self, inherited: Mapping[str, str]) -> int:
@@ -165,9 +172,12 @@ class _Run:
         self._stop.clear()
         self._report(Health.DRAINING)
         with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._drained.wait(), REPORT_S)
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), LEARN_S)
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(self._signal)
+        if not _reached_all(self._signal):
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(self._signal)
         await asyncio.sleep(self._request.stop_grace_s)
         with contextlib.suppress(ProcessLookupError):
             process.kill()
@@ -205,7 +215,10 @@ class _Run:
             if not self._changed.is_set():
                 raise Unavailable("the agent has gone")
             self._changed.clear()
-            await self._connection.call(SetHealth(self._health), bool)
+            health = self._health
+            await self._connection.call(SetHealth(health), bool)
+            if health is Health.DRAINING:
+                self._drained.set()
 
     async def _until_changed_or_gone(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -233,6 +246,14 @@ class _Run:
                 return
             except SkepError as error:
                 log.debug("not back with the agent yet: %s", error)
+
+
+def _reached_all(number: signal.Signals) -> bool:
+    """Tell whether the terminal sent a signal: Ctrl-C reaches the command as well, and a second one would hurry it."""
+    try:
+        return number is signal.SIGINT and os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return False
 
 
 def _end_with_parent() -> None:
