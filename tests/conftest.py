@@ -4,6 +4,10 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("skep", deadline=None)  # others use the machine too: slow is no failure
+settings.load_profile("skep")
 
 
 @pytest.fixture

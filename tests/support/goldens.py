@@ -87,7 +87,7 @@ def run(case: Path) -> tuple[Ir, dict[str, Any]]:
     """Compile a case; return the IR and the statuses."""
     given = load(case / "in.yaml")
     memo, resources, refused = Memo(), [], {}
-    documents = given.get("documents", []) + [_secret(item) for item in given.get("secrets", [])]
+    documents = given.get("documents", []) + [make_secret(item) for item in given.get("secrets", [])]
     for document in documents:
         found = parse(kind_of(document), document)
         if isinstance(found, list):
@@ -170,7 +170,7 @@ def _shown(document: dict[str, Any]) -> str:
     return f"{document['kind']} {metadata['namespace']}/{metadata['name']}"
 
 
-def _secret(item: dict[str, str]) -> dict[str, Any]:
+def make_secret(item: dict[str, str]) -> dict[str, Any]:
     """Make a throw-away certificate; `fault` spoils it."""
     key, other = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, item["hostname"])])
