@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.support.runtimes import BASE_ENV, FAKE_COMMANDS, PROCESS_COMMANDS, Commands, FakeHost, FakeRuntime
 
 from skep.errors import Conflict, Invalid, NotFound
 from skep.workloads.runtime import ProcessSpec, Runtime
 from skep.workloads.runtimes.process import ProcessRuntime
+from tests.support.runtimes import BASE_ENV, FAKE_COMMANDS, PROCESS_COMMANDS, Commands, FakeHost, FakeRuntime
 
 LIMIT_S = 20.0
 

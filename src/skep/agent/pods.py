@@ -17,7 +17,7 @@ from skep.agent.state import StateFolder
 from skep.clock import rfc3339
 from skep.errors import NotFound, SkepError, Unavailable
 from skep.supervision import supervise
-from skep.workloads.documents import event_document
+from skep.workloads.documents import AGENT, event_document
 from skep.workloads.environment import SourceRef
 from skep.workloads.podstatus import ReplicaView, pod_status
 from skep.workloads.spec import Pod, validate_pod
@@ -190,7 +190,8 @@ class Pods:
     def _tell(self, replica: Replica, reason: str, message: str, warning: bool) -> None:
         if len(self._events) < EVENTS_AT_MOST:
             now = rfc3339(self._around.clock.now())
-            self._events.append(event_document(replica.saved.document, reason, message, now, warning=warning))
+            about = replica.saved.document
+            self._events.append(event_document(about, reason, message, now, warning=warning, teller=AGENT))
         self._news.set()
 
     async def _report(self) -> None:

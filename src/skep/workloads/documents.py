@@ -12,7 +12,8 @@ HASH_LABEL = "pod-template-hash"
 DEPLOYMENTS = "deployments.apps"
 PODS = "pods"
 EVENTS = "events"
-COMPONENT = "skep-workloads"
+CONTROLLER, AGENT = "skep-workloads", "skep-agent"
+"""Who tells of an Event."""
 
 
 class PodFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +89,7 @@ def owner_of(document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def event_document(
-    about: Mapping[str, Any], reason: str, message: str, now: str, *, warning: bool = False
+    about: Mapping[str, Any], reason: str, message: str, now: str, *, warning: bool = False, teller: str = CONTROLLER
 ) -> dict[str, Any]:
     """Return an Event about an object; the same reason and message give the same name, so that repeats can be counted."""
     metadata = about["metadata"]
@@ -107,8 +108,8 @@ def event_document(
         "type": "Warning" if warning else "Normal",
         "reason": reason,
         "message": message,
-        "source": {"component": COMPONENT},
-        "reportingComponent": COMPONENT,
+        "source": {"component": teller},
+        "reportingComponent": teller,
         "reportingInstance": "",
         "firstTimestamp": now,
         "lastTimestamp": now,

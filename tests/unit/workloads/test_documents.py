@@ -42,5 +42,6 @@ def test_repeated_events_share_a_name_and_are_counted() -> None:
     again = event_document(DEPLOYMENT, "Scaled", "up", "t1")
     other = event_document(DEPLOYMENT, "Scaled", "down", "t1")
     assert one["metadata"]["name"] == again["metadata"]["name"] != other["metadata"]["name"]
+    assert event_document(DEPLOYMENT, "Started", "x", "t0", teller="me")["source"] == {"component": "me"}
     counted = event_again(one, "t1")
     assert (counted["count"], counted["firstTimestamp"], counted["lastTimestamp"]) == (2, "t0", "t1")
