@@ -24,9 +24,12 @@ def describe_failure(error: SkepError) -> list[str]:
     message = error.message or error.code
     if "no server answers" in message:
         message, advice = message.partition(" (")[0], _START
+    elif message.startswith("no agent runs"):
+        message, _, advice = message.rpartition(": ")
     elif not isinstance(error, Invalid) and "; " in message and len(message.splitlines()) == 1:
         # Our own messages end in what to do.
-        message, _, advice = message.rpartition("; ")
+        message, _, ours = message.rpartition("; ")
+        advice = advice if isinstance(error, Unauthenticated) else ours
     first, *rest = message.splitlines()
     return [f"error: {first}", *(f"  {line}" for line in rest), *([f"next: {advice}"] if advice else [])]
 
