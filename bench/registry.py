@@ -7,6 +7,7 @@ A no-op endpoint on the same HTTP server library is measured in the same run: wh
 import asyncio
 import itertools
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -44,6 +45,7 @@ def main() -> None:
         figures |= measure_steady(running)
         noop = subprocess.Popen([sys.executable, "-m", "bench.registry", "load", "noop", str(port := free_ports(1)[0])])
         try:
+            wait_listening(port)
             run_load(running, "prolong")  # while the no-op is measured nobody beats
             rounds = [run_load(running, "single", str(port)) for _ in range(ROUNDS)]
         finally:
@@ -79,6 +81,19 @@ def measure_steady(running: Platform) -> dict[str, float]:
         "beating_cpu_percent_of_core": 100 * busy_s / took_s,
         "beating_rss_mb": server.memory_info().rss / 1e6,
     }
+
+
+def wait_listening(port: int, limit_s: float = 30.0) -> None:
+    """Wait until something accepts connections on a port."""
+    deadline = time.perf_counter() + limit_s
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            if time.perf_counter() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def run_load(running: Platform, load: str, *more: str) -> dict[str, float]:
