@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
+import os
 import signal
 import socket
 import sysconfig
@@ -18,11 +20,18 @@ from skep.xds.bootstrap import bootstrap
 ENVOY = Path(sysconfig.get_path("scripts")) / "envoy"
 
 
+_CANDIDATES = itertools.cycle(range(20_000, 32_000))  # below the range that outgoing connections take theirs from
+for _ in range(os.getpid() * 97 % 12_000):
+    next(_CANDIDATES)
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Find a port that nobody listens on; another one each time."""
+    for port in _CANDIDATES:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError
 
 
 async def until(probe: Callable[[], Any] | Callable[[], Awaitable[Any]], deadline_s: float = 15.0) -> Any:
@@ -84,7 +93,7 @@ async def envoy(
 
     async def ready() -> bool:
         assert process.returncode is None, log.read_text()[-3000:]
-        return len(await running.listening()) >= listeners
+        return len(await running.listening()) >= listeners and (await running.get("/ready")).strip() == "LIVE"
 
     try:
         if listeners:
