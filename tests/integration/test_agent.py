@@ -107,11 +107,15 @@ async def test_instances_call_each_other_by_name(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_exit_status_is_the_commands(tmp_path: Path) -> None:
     async with Platform(tmp_path) as platform:
+        await platform_gateway_is_up(platform)
         run = platform.run("sh", "-c", "exit 7", service="job")
         assert await asyncio.to_thread(end, run) == 7
         missing = platform.run("/no/such/command", service="job", log="missing")
         assert await asyncio.to_thread(end, missing) == 1
         assert "cannot start /no/such/command" in platform.log("missing")
+        taken = platform.run("true", service="job", log="taken", port=platform.gateway_port)
+        assert await asyncio.to_thread(end, taken) == 1
+        assert f"port {platform.gateway_port} on 127.0.0.1 is taken" in platform.log("taken")
         await until_instances(platform, "job", {})
 
 
@@ -256,6 +260,20 @@ async def test_agent_killed_under_load_fails_no_call_and_sessions_come_back(tmp_
             await asyncio.to_thread(end, runs[0])
             await until_instances(platform, "orders", {"orders-2": "passing"})
             await again.close()
+
+
+@pytest.mark.anyio
+async def test_envoy_without_a_record_is_ended_and_replaced(tmp_path: Path) -> None:
+    async with Platform(tmp_path) as platform:
+        await platform_gateway_is_up(platform)
+        stray = await envoy_pid(platform, "gateway.default.edge")
+        assert platform.agent is not None
+        platform.agent.kill()
+        await asyncio.to_thread(platform.agent.wait)
+        (platform.data_dir / "agent" / "proxies" / "gateway.default.edge.json").unlink()
+        platform.start_agent()
+        await until_true(lambda: not Path(f"/proc/{stray}").exists())
+        await platform_gateway_is_up(platform)
 
 
 async def platform_gateway_is_up(platform: Platform) -> int:

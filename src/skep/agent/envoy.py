@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 Render = Callable[[Node, Address], Mapping[str, Any]]
 """Renders Envoy's bootstrap for a node and the address of its admin interface."""
 
+PROXY_LABEL = "skep.dev/proxy"
+"""On every process that is an Envoy: the name of its proxy."""
 READY_LIMIT_S = 20.0
 _STAY_BESIDE = (
     "/bin/sh",
@@ -268,7 +270,7 @@ class Envoy:
                     "--parent-shutdown-time-s", str(host.lifetimes.leave_s),
                 ),
                 env={},
-                labels={"skep.dev/proxy": record.name},
+                labels={PROXY_LABEL: record.name},
                 stop_grace_s=3.0,
             )
         )  # fmt: skip

@@ -21,7 +21,7 @@ import msgspec
 
 from skep.clients import agent as wire
 from skep.clients.agent import AgentConnection, Open, Opened, SetHealth
-from skep.errors import Invalid, SkepError, Unavailable
+from skep.errors import Conflict, Invalid, SkepError, Unavailable
 from skep.model.instance import Health
 from skep.model.names import InstanceId, Namespace, ServiceName
 from skep.model.violation import Violation
@@ -96,10 +96,13 @@ def environment(inherited: Mapping[str, str], opened: Opened) -> dict[str, str]:
 async def run_instance(request: RunRequest, data_dir: Path, inherited: Mapping[str, str]) -> int:
     """Run a command as an instance; return the status a shell would give: its own, or 128 + the signal that ended it.
 
-    `Unavailable` when no agent runs here or there is no configuration, `Invalid` when the command cannot be started.
+    `Unavailable` when no agent runs here or there is no configuration, `Invalid` when the command cannot be started,
+    `Conflict` when its port or its id is taken.
     """
     if shutil.which(request.command[0], path=inherited.get("PATH", os.defpath)) is None:
         raise Invalid(f"cannot start {request.command[0]}: no such command")
+    if request.port and await probe(RunProbe("tcp"), request.port):
+        raise Conflict(f"port {request.port} on {LOOPBACK} is taken by another program: choose another --port, or none")
     name = InstanceId(request.id or f"{request.service[:52]}-{secrets.token_hex(4)}")
     connection = await wire.connect(data_dir)
     try:

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import msgspec
 
+from skep.agent import epochs
 from skep.agent.admin import Admin
-from skep.agent.envoy import EnvoyHost
+from skep.agent.envoy import PROXY_LABEL, EnvoyHost
 from skep.agent.envoys import Envoys
 from skep.agent.epochs import ProxyRecord
 from skep.agent.gateways import Gateways
@@ -113,6 +114,7 @@ class Agent:
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
         await self.runtime.recover()
         self.envoys.recover()
+        await self._end_strays()
         try:
             async with asyncio.TaskGroup() as group:
                 started = asyncio.Event()
@@ -141,6 +143,14 @@ class Agent:
 
     async def _supervise(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         await supervise(f"agent {name}", run, self.clock)
+
+    async def _end_strays(self) -> None:
+        """End Envoys that no record names: they would hold ports that others are given."""
+        known = {process for envoy in self.envoys.list() for process in epochs.processes(envoy.record)}
+        for process in await self.runtime.list():
+            if PROXY_LABEL in process.spec.labels and process.spec.name not in known:
+                log.warning("%s: no record of it, ended", process.spec.name)
+                await self.runtime.destroy(process.spec.name)
 
     async def _stop_everything(self) -> None:
         """Stop the replicas gracefully, then what is in front of them; nobody is called any more by then."""
