@@ -15,19 +15,18 @@ from pydantic import ValidationError
 from skep.clock import Clock, rfc3339
 from skep.errors import Conflict, Expired, NotFound, Unavailable
 from skep.store.backend import Key
-from skep.store.objects import Document, create_object, created, decode, encode, read, update_object, update_status
+from skep.store.objects import Document, created, decode, encode, read, update_status
 from skep.store.store import Create, Delete, Store, Write
 from skep.workloads.documents import (
     DEPLOYMENTS,
-    EVENTS,
     PODS,
     PodFacts,
-    event_again,
     event_document,
     owner_of,
     pod_document,
     pod_facts,
 )
+from skep.workloads.events import forget_old_events, write_event
 from skep.workloads.plan import CreatePod, DeletePod, ObservedPod, Wanted, plan, template_hash
 from skep.workloads.spec import Deployment, validate_deployment
 from skep.workloads.status import Situation, deployment_status, next_look_s
@@ -38,6 +37,7 @@ LOOK_AT_AGENTS_EVERY_S = 0.5
 LOST_AFTER_S = 300.0
 """An agent that was away for so long, while another lives, is given up: its pods are made anew elsewhere."""
 RETRY_S = 1.0
+FORGET_EVENTS_EVERY_S = 60.0
 
 
 class DeploymentRunner:
@@ -55,6 +55,7 @@ class DeploymentRunner:
         self._last_alive: dict[str, float] = {}
         self._alive: tuple[str, ...] = ()
         self._lost: frozenset[str] = frozenset()
+        self._forget_at = clock.monotonic()
 
     async def run(self) -> None:
         """Reconcile after every change, until cancelled."""
@@ -73,6 +74,9 @@ class DeploymentRunner:
         await self._collect()
         self._look_at_agents()
         now = self._clock.monotonic()
+        if now >= self._forget_at:
+            self._forget_at = now + FORGET_EVENTS_EVERY_S
+            await forget_old_events(self._store, self._clock)
         self._dirty |= {key for key, at in self._due.items() if at <= now}
         for key in sorted(self._dirty):
             self._dirty.discard(key)
@@ -216,17 +220,6 @@ class DeploymentRunner:
             message = text.format(f"{count} replica{'s' if count > 1 else ''}")
             event = event_document(document, "ScalingReplicas", message, rfc3339(self._clock.now()))
             await write_event(self._store, event, self._clock)
-
-
-async def write_event(store: Store, event: Document, clock: Clock) -> None:
-    """Keep an Event, or count it once more; an Event that cannot be written is not worth a failure."""
-    key = Key(EVENTS, event["metadata"]["namespace"], event["metadata"]["name"])
-    with contextlib.suppress(Conflict, NotFound, Unavailable):
-        present = store.find(key)
-        if present is None:
-            await create_object(store, key, event, clock)
-        else:
-            await update_object(store, key, event_again(decode(present), rfc3339(clock.now())))
 
 
 def _observe(facts: PodFacts, min_ready_s: int, now: datetime) -> ObservedPod:

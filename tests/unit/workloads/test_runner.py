@@ -241,6 +241,19 @@ async def test_one_bad_deployment_does_not_stop_the_others(world: World) -> None
 
 
 @pytest.mark.anyio
+async def test_old_events_are_forgotten_and_recent_ones_kept(world: World) -> None:
+    await create_object(world.store, WEB, deployment(1), world.clock)
+    await world.settle()
+    world.clock.advance(50 * 60)
+    await update_object(world.store, WEB, deployment(3))
+    await world.settle()
+    assert len(world.events()) == 2
+    world.clock.advance(20 * 60)
+    await world.settle()
+    assert world.events() == ["starting 2 replicas"]
+
+
+@pytest.mark.anyio
 async def test_the_running_task_follows_the_store(world: World) -> None:
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         task = group.create_task(world.runner.run())
