@@ -11,6 +11,11 @@ import msgspec
 
 from skep.kinds import Kind
 
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "y": 86_400 * 365}
+_SPANS = (
+    (120, "s", ""), (600, "m", "s"), (10_800, "m", ""), (28_800, "h", "m"), (172_800, "h", ""), (691_200, "d", "h"),
+    (86_400 * 730, "d", ""), (86_400 * 2_920, "y", "d"),
+)  # fmt: skip
 Document = Mapping[str, Any]
 Cell = str | int | None
 
@@ -62,18 +67,13 @@ def span(seconds: float) -> str:
     total = int(seconds)
     if total < 0:
         return "0s" if total >= -2 else "<invalid>"
-    units = ((86_400 * 365, "y"), (86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
-    # Two units while the larger one is small, as kubectl writes them.
-    if total < 120:
-        return f"{total}s"
-    for place, (size, unit) in enumerate(units):
-        count, rest = divmod(total, size)
-        if count:
-            smaller, name = units[place + 1]
-            few = {"m": 10, "h": 8, "d": 8, "y": 8}[unit]
-            second = rest // smaller
-            return f"{count}{unit}{second}{name}" if count < few and second else f"{count}{unit}"
-    return f"{total}s"
+    # Two units while the larger one is small, with the limits that kubectl has.
+    for limit, unit, smaller in _SPANS:
+        if total < limit:
+            count, rest = divmod(total, _UNITS[unit])
+            second = rest // _UNITS[smaller] if smaller else 0
+            return f"{count}{unit}{second}{smaller}" if second else f"{count}{unit}"
+    return f"{total // _UNITS['y']}y"
 
 
 def _at(*path: str | int, default: Cell = "<none>") -> Callable[[Document], Cell]:
