@@ -121,7 +121,7 @@ anything = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     document=st.dictionaries(st.sampled_from(["spec", "metadata", "data", "status", "x"]), anything),
     one=st.sampled_from(KINDS),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from skep.api.kube.limits import check_depth
+from skep.api.kube.limits import MAX_COPIED_NODES, check_depth
 from skep.errors import Invalid
 from skep.model.violation import Violation
 
@@ -52,8 +52,9 @@ def _apply(target: Any, place: str, operation: Any) -> Any:
         raise _bad(f"{place}.value", f"required for {op}")
     if op in ("move", "copy"):
         source = _pointer(operation, f"{place}.from", "from")
+        if op == "copy":
+            check_depth(target, MAX_COPIED_NODES)
         value = deepcopy(_get(target, source, f"{place}.from"))
-        check_depth(target)  # copies of copies double: stop before they are too big to hold
         if op == "move":
             if len(path) > len(source) and path[: len(source)] == source:
                 raise _bad(f"{place}.path", "cannot move a value into itself")

@@ -79,7 +79,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(kind=st.sampled_from(KINDS), document=st.dictionaries(names, anything))
 def test_any_document_has_a_row(kind: Kind, document: dict[str, Any]) -> None:
     cells = row(kind, document, NOW, "Metadata")["cells"]
