@@ -3,7 +3,6 @@
 Everything but the option parser is imported by the command that needs it: `skep --help` must be quick.
 """
 
-import asyncio
 import os
 import sys
 from collections.abc import Coroutine, Sequence
@@ -62,6 +61,8 @@ def run(
 
     Example: `skep run --service orders --port 9000 -l version=v2 -- ./orders`
     """
+    import asyncio
+
     from skep.agent.run import RunRequest, parse_probe, run_instance
     from skep.model.names import Namespace, ServiceName
 
@@ -292,6 +293,8 @@ def _labels(texts: Sequence[str]) -> dict[str, str]:
 
 
 def _wait(work: Coroutine[Any, Any, Any]) -> Any:
+    import asyncio
+
     return asyncio.run(work)
 
 

@@ -1,6 +1,5 @@
 """The commands that run the platform: `up`, `server`, `agent`. Each reads its options and hands over; nothing else."""
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -62,6 +61,8 @@ def up(
     """
     flags = _given(locals())
     settings = _settings(flags, config)
+    import asyncio
+
     from skep.cli.up import up as run_up
 
     asyncio.run(run_up(settings, _as_flags(flags, config)))
@@ -120,10 +121,14 @@ def agent(
         return
     settings = _settings(_given(locals()), config)
     _log(settings)
+    import asyncio
+
     asyncio.run(_run_agent(settings, leave))
 
 
 async def _run_agent(settings: "Settings", leave: bool) -> None:
+    import asyncio
+
     from skep.agent.runner import run_agent
     from skep.auth.policy import Role
     from skep.auth.tokens import load_token, token_path
@@ -150,6 +155,8 @@ def restart_envoy(
 
     Example: `skep agent restart-envoy gateway/edge`
     """
+    import asyncio
+
     from skep.cli.proxies import restart
 
     if not asyncio.run(restart(data_dir.expanduser().absolute(), tuple(names or ()), namespace)):
@@ -165,6 +172,8 @@ def proxies(
 
     Example: `skep agent proxies`
     """
+    import asyncio
+
     from skep.cli.proxies import show
 
     asyncio.run(show(data_dir.expanduser().absolute(), namespace))

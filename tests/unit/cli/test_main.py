@@ -94,7 +94,7 @@ def test_a_wrong_setting_is_named(capsys: pytest.CaptureFixture[str], tmp_path: 
 def test_the_quick_commands_import_nothing_heavy() -> None:
     code = "import sys, skep.cli.main as m\nprint(sorted({n.split('.')[0] for n in sys.modules}))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True).stdout
-    for heavy in ("httpx", "pydantic", "sqlalchemy", "yaml", "grpc", "starlette", "uvicorn"):
+    for heavy in ("asyncio", "httpx", "pydantic", "sqlalchemy", "yaml", "grpc", "starlette", "uvicorn"):
         assert f"'{heavy}'" not in loaded
 
 
