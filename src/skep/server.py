@@ -16,8 +16,9 @@ from importlib.metadata import version
 import uvicorn
 
 from skep.api.app import build_app
+from skep.api.listener import EitherServer, tls_context
 from skep.api.parts import Parts
-from skep.auth.certificates import self_signed
+from skep.auth.certificates import ensure_api_certificate, self_signed
 from skep.auth.policy import Role
 from skep.auth.tokens import Tokens, ensure_tokens
 from skep.clock import Clock, SystemClock
@@ -78,7 +79,8 @@ async def run(settings: Settings, store: Store, clock: Clock, http_socket: socke
             store=store, registry=registry, tokens=tokens, clock=clock, version=version("skep"), stopping=stopping
         )
     )  # fmt: skip
-    http = HttpServer(
+    certificate = ensure_api_certificate(settings.data_dir, settings.host, clock.now())
+    http = EitherServer(
         uvicorn.Config(
             app,
             loop="none",
@@ -87,7 +89,8 @@ async def run(settings: Settings, store: Store, clock: Clock, http_socket: socke
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=SHUTDOWN_S,
-        )
+        ),
+        tls_context(*certificate),
     )
     await xds.start()
     gc.freeze()  # what start-up made stays: the collector need not walk it again
@@ -107,16 +110,7 @@ async def run(settings: Settings, store: Store, clock: Clock, http_socket: socke
             task.cancel()
 
 
-class HttpServer(uvicorn.Server):
-    """uvicorn, with the signals left to us: the rest must stop as well."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
-        yield
-
-
-def on_stop_signal(http: HttpServer, stopping: Cell[bool]) -> None:
+def on_stop_signal(http: EitherServer, stopping: Cell[bool]) -> None:
     """Stop gracefully on SIGTERM and SIGINT: watches end first, so that their connections can close."""
 
     def stop() -> None:
