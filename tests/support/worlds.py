@@ -9,7 +9,7 @@ from tests.support.declared import running
 from tests.support.manifests import Document, gateway, gateway_class, grant, http_route, listener, service, violations
 
 NAMESPACES = st.sampled_from(["default", "shop"])
-SERVICES = st.sampled_from(["orders", "coupons", "gone"])
+SERVICES = st.sampled_from(["orders", "orders", "coupons", "gone"])
 HOSTNAMES = st.sampled_from(["shop.example", "*.shop.example", "api.shop.example", "*.example", "other.test"])
 
 _paths = st.builds(
@@ -63,6 +63,9 @@ _rules = st.fixed_dictionaries(
     },
 )
 _parents = st.one_of(
+    st.just({"name": "edge", "namespace": "default"}),
+    st.just({"name": "edge", "namespace": "default"}),
+    st.just({"group": "", "kind": "Service", "name": "orders"}),
     st.fixed_dictionaries(
         {"name": st.sampled_from(["edge", "gone"])},
         optional={
@@ -95,8 +98,8 @@ def routes(name: str) -> st.SearchStrategy[Document]:
         build,
         NAMESPACES,
         st.lists(_parents, min_size=1, max_size=3),
-        st.lists(HOSTNAMES, max_size=3),
-        st.lists(_rules, max_size=3),
+        st.one_of(st.just([]), st.lists(HOSTNAMES, max_size=3)),
+        st.lists(_rules, min_size=1, max_size=3),
         st.sampled_from(["2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"]),
     ).filter(_valid)
 
@@ -114,8 +117,8 @@ _listeners = st.lists(
         st.sampled_from(["a", "b", "c", "d"]),
         st.sampled_from([8080, 8443]),
         st.sampled_from(["HTTP", "HTTP", "HTTP", "http", "HTTPS", "TCP"]),
-        st.one_of(st.just(""), HOSTNAMES),
-        st.sampled_from(["All", "Same"]),
+        st.one_of(st.just(""), st.just(""), HOSTNAMES),
+        st.sampled_from(["All", "All", "Same"]),
     ),
     min_size=1,
     max_size=4,
@@ -165,6 +168,6 @@ def worlds(draw: st.DrawFn) -> tuple[list[Document], list[Instance]]:
         *draw(st.lists(services, max_size=3)),
         *draw(st.lists(grants, max_size=1)),
     ]
-    declared += [draw(routes(f"route-{index}")) for index in range(draw(st.integers(0, 4)))]
+    declared += [draw(routes(f"route-{index}")) for index in range(draw(st.integers(1, 5)))]
     named = {(item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]): item for item in declared}
     return list(named.values()), draw(instances)
