@@ -18,6 +18,8 @@ import msgspec
 from skep.clock import Clock
 
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+REFUSED = 1
+"""The exit status of a program that said why it cannot run."""
 STEADY_S = 30.0
 """Whoever lived this long is started again at once."""
 MAX_LOG_BYTES = 20 * 1024 * 1024
@@ -51,6 +53,9 @@ class Child:
         self.spec = spec
         self.pid = 0
         self.deaths = 0
+        self.was_ready = False
+        self.refused = False
+        """It said that it cannot start; nothing is to be gained by trying again."""
         self.adopted = False
         self._clock = clock
         self._say = say
@@ -85,9 +90,12 @@ class Child:
             if self._stopping:
                 return
             self.deaths += 1
+            if status == REFUSED and not self.was_ready:
+                self.refused = True
+                return
             failures = 0 if self._clock.monotonic() - began > STEADY_S else failures + 1
             delay = 0.0 if failures == 0 else BACKOFF_S[min(failures, len(BACKOFF_S)) - 1]
-            self._say(f"the {self.spec.name} ended {status_text(status)}; started again. See {self.spec.log}")
+            self._say(f"the {self.spec.name} ended {status_text(status)} and is started again; see {self.spec.log}")
             await asyncio.sleep(delay)
             if self._stopping:
                 return

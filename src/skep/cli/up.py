@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,9 +73,12 @@ async def _run(settings: "Settings", children: list[Child], stopping: asyncio.Ev
 async def _announce(settings: "Settings", children: list[Child], began: float, clock: Clock) -> None:
     url = url_of(settings.host, settings.http_port)
     say(f"skep: starting; data in {settings.data_dir}")
+    server, agent = children
     await _until(lambda: answers(settings.host, settings.http_port), children, "the server")
+    server.was_ready = True
     say(f"  server     {url}  ready after {clock.monotonic() - began:.1f} s")
     await _until(lambda: listens(socket_path(settings.data_dir)), children, "the agent")
+    agent.was_ready = True
     say(f"  agent      {socket_path(settings.data_dir)}")
     say(f"  gateway    http://{settings.gateway_address}:{settings.gateway_http_port}  (Gateway default/edge)")
     say(f"  logs       {children[0].spec.folder}")
@@ -88,12 +91,12 @@ async def _announce(settings: "Settings", children: list[Child], began: float, c
         say("Ctrl-C stops everything.")
 
 
-async def _until(question, children: list[Child], what: str) -> None:  # type: ignore[no-untyped-def]
+async def _until(question: Callable[[], Awaitable[bool]], children: list[Child], what: str) -> None:
     try:
         async with asyncio.timeout(READY_LIMIT_S):
             while not await question():
                 for child in children:
-                    if child.deaths >= MAX_DEATHS:
+                    if child.refused or child.deaths >= MAX_DEATHS:
                         raise Unavailable(_failure(child))
                 await asyncio.sleep(POLL_S)
     except TimeoutError:

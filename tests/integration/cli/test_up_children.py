@@ -56,6 +56,18 @@ def test_a_killed_child_is_started_again_and_stops_when_told(tmp_path: Path) -> 
     asyncio.run(run())
 
 
+def test_a_child_that_refuses_to_start_is_not_tried_again(tmp_path: Path) -> None:
+    async def run() -> None:
+        child, said = child_of(tmp_path, "import sys\nsys.exit(1)\n")
+        child.start()
+        async with asyncio.timeout(20):
+            await child.keep()
+        assert (child.refused, child.deaths, said) == (True, 1, [])
+        await child.stop()
+
+    asyncio.run(run())
+
+
 def test_a_stubborn_child_is_killed_after_its_limit(tmp_path: Path) -> None:
     async def run() -> None:
         child, _ = child_of(tmp_path, STUBBORN, stop_limit_s=0.3)
