@@ -68,7 +68,9 @@ class ApiServer:
         assert self._ready.wait(30), "the server did not start"
 
     def stop(self) -> None:
-        """Stop as `skep server` does: watches end first, then the server waits for its connections."""
+        """Stop as `skep server` does: watches end first, then the server waits for its connections. Once is enough."""
+        if not self._thread.is_alive():
+            return
 
         def stop() -> None:
             self.parts.stopping.set(True)
