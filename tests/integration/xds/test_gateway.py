@@ -186,6 +186,37 @@ def test_matches_rewrites_and_headers(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_many_routes_decide_as_few_do(tmp_path: Path) -> None:
+    many = [route(prefix(f"/r/{n}"), Respond(200, f"prefix {n}")) for n in range(100)]
+    routes = (
+        route(RequestMatch(PathExact("/r/7/exact")), Respond(200, "exact")),
+        route(RequestMatch(PathPrefix("/r/8"), headers=(ValueMatch("x-v", "2"),)), Respond(200, "header")),
+        *many,
+        route(RequestMatch(PathRegex("/r/[0-9]+x")), Respond(200, "regex")),
+        route(prefix("/"), Respond(200, "root")),
+    )
+    expected = {
+        "/r/7": "prefix 7",
+        "/r/7?q=1": "prefix 7",
+        "/r/7/exact": "exact",
+        "/r/7/exact/more": "prefix 7",
+        "/r/77/a": "prefix 77",
+        "/r/7x": "regex",
+        "/r/999": "root",
+        "/r": "root",
+        "/other": "root",
+    }
+
+    async def run() -> None:
+        async with edge(tmp_path, *routes) as one:
+            for path, text in expected.items():
+                assert (await one.http.get(path)).text == text, path
+            assert (await one.http.get("/r/8", headers={"x-v": "2"})).text == "header"
+            assert (await one.http.get("/r/8")).text == "prefix 8"
+
+    asyncio.run(run())
+
+
 def test_refused_configuration_is_reported_and_the_last_good_one_stays(tmp_path: Path) -> None:
     async def run() -> None:
         async with edge(tmp_path, route(prefix("/"), Respond(201))) as one:

@@ -50,6 +50,11 @@ def literal_start(match: RequestMatch) -> str:
     return regex_start(path.value)
 
 
+def takes_whole_elements(match: RequestMatch) -> bool:
+    """Tell whether what follows the certain start of a path can only be its end, a slash or a query."""
+    return isinstance(match.path, PathExact) or (isinstance(match.path, PathPrefix) and literal_start(match) != "/")
+
+
 def regex_start(regex: str) -> str:
     """Return the characters an expression must begin with: sure ones only."""
     if "|" in regex:

@@ -3,7 +3,8 @@ change of one route among thousands costs little, and gives large ones a tree in
 found as fast as the first. Never changes which route decides.
 """
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -13,7 +14,7 @@ from envoy.config.route.v3 import route_pb2
 from skep.ir.edge import Routes
 from skep.ir.route import Origin, Route, VirtualHost
 from skep.xds.translate.filters import ON_DEMAND, ads, input_of, on_demand_route
-from skep.xds.translate.match import literal_start
+from skep.xds.translate.match import literal_start, takes_whole_elements
 from skep.xds.translate.names import RETRIABLE_HEADER
 from skep.xds.translate.retry import default_retry
 from skep.xds.translate.route import mirrored_upstreams, translate_route
@@ -32,6 +33,8 @@ class RoutePart(msgspec.Struct, frozen=True):
     digest: str
     start: str
     """What every path it takes begins with."""
+    whole: bool
+    """What follows the start can only be the path's end, a slash or a query."""
     mirrors: tuple[str, ...]
     entry: bytes
     """Its leaf in a tree, when no other route could take its paths."""
@@ -42,7 +45,8 @@ def route_part(route: Route) -> RoutePart:
     """Serialise a route; the same route is done once."""
     payload = serialize(translate_route(route))
     start = literal_start(route.match)
-    return RoutePart(payload, digest(payload), start, mirrored_upstreams(route), _entry(start, (payload,)))
+    whole = takes_whole_elements(route.match)
+    return RoutePart(payload, digest(payload), start, whole, mirrored_upstreams(route), _entry(start, (payload,)))
 
 
 def virtual_host_bytes(host: VirtualHost, name: str, domains: Sequence[str], *, on_demand: bool) -> bytes:
@@ -91,7 +95,7 @@ def mirrors_of(host: VirtualHost) -> tuple[str, ...]:
 
 
 # The tree: a prefix map over the path, whose leaf for a prefix lists, in order, every route that could take a path whose
-# longest prefix in the map is that one: those that begin with the prefix itself or with a part of it.
+# longest prefix in the map is that one: those that begin with the prefix itself or with a part of it (`/a` is none of `/ab`).
 
 _ROUTES = pb.VirtualHost.DESCRIPTOR.fields_by_name["routes"].number
 _MATCHER = pb.VirtualHost.DESCRIPTOR.fields_by_name["matcher"].number
@@ -103,16 +107,21 @@ _ON_MATCH_ACTION = 2  # of xds.type.matcher.v3.Matcher.OnMatch
 _TREE_INPUT, _TREE_PREFIXES = 1, 3  # of xds.type.matcher.v3.Matcher.MatcherTree
 _MATCHER_TREE, _MATCHER_NO_MATCH = 2, 3  # of xds.type.matcher.v3.Matcher
 _MAP, _KEY, _VALUE = 1, 1, 2
+_ELEMENT_END = re.compile(r"[/?#]")
+_FEW = 16
 
 
 def _tree(parts: Sequence[RoutePart]) -> bytes | None:
     by_start: dict[str, list[int]] = {}
+    whole: dict[str, list[int]] = {}
+    open_: dict[str, list[int]] = {}
     for index, part in enumerate(parts):
         by_start.setdefault(part.start, []).append(index)
+        (whole if part.whole else open_).setdefault(part.start, []).append(index)
     leaves: dict[str, list[int]] = {}
     room = _COPIES * len(parts)
-    for start in by_start:
-        leaf = _leaf(start, by_start)
+    for start, own in by_start.items():
+        leaf = _leaf(start, own, whole, open_)
         room -= len(leaf)
         if room < 0:
             return None
@@ -135,11 +144,15 @@ def _entry(start: str, routes: Sequence[bytes]) -> bytes:
     return field(_MAP, field(_KEY, start.encode()) + field(_VALUE, _on_match(routes)))
 
 
-def _leaf(start: str, by_start: dict[str, list[int]]) -> list[int]:
-    shorter = [by_start[start[:end]] for end in range(len(start)) if start[:end] in by_start]
-    if not shorter:
-        return by_start[start]
-    return sorted(index for indexes in (*shorter, by_start[start]) for index in indexes)
+def _leaf(start: str, own: list[int], whole: Mapping[str, list[int]], open_: Mapping[str, list[int]]) -> list[int]:
+    # Few are tried each; of many, those are looked up that the start can begin with.
+    shorter = (
+        (part for part in open_ if part != start) if len(open_) <= _FEW else (start[:n] for n in range(len(start)))
+    )
+    found = [own, *(open_[part] for part in shorter if part in open_ and start.startswith(part))]
+    ends = (match.start() for match in _ELEMENT_END.finditer(start))
+    found += [whole[start[:end]] for end in ends if start[:end] in whole]
+    return own if len(found) == 1 else sorted(index for indexes in found for index in indexes)
 
 
 def _on_match(routes: Sequence[bytes]) -> bytes:
