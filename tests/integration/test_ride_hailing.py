@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from tests.support.forwarder import Forwarder
-
 from ride_hailing.client import Client
 from ride_hailing.load import Load
+from tests.support.forwarder import Forwarder
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SERVICES = (
