@@ -25,7 +25,8 @@ from skep.store.backend import Change, Entry, Key
 
 BOOKMARK_S = 30.0
 MAX_WATCH_S = 3600.0
-CACHE_SIZE = 4_096
+CACHE_LINES = 1_024
+CACHE_BYTES = 8 * 1024 * 1024
 _ADDED, _MODIFIED, _DELETED = "ADDED", "MODIFIED", "DELETED"
 
 
@@ -34,6 +35,7 @@ class EventCache:
 
     def __init__(self) -> None:
         self._lines: OrderedDict[tuple[int, str, str, str, str], bytes] = OrderedDict()
+        self._size_bytes = 0
 
     def line(self, parts: Parts, view: View, change: Change, event: str) -> bytes:
         """Return the line for a change."""
@@ -42,8 +44,10 @@ class EventCache:
         if line is None:
             line = watch_event(event, view.encoded(change.document, change.revision, parts.clock.now()))
             self._lines[key] = line
-            if len(self._lines) > CACHE_SIZE:
-                self._lines.popitem(last=False)
+            self._size_bytes += len(line)
+            while len(self._lines) > 1 and (len(self._lines) > CACHE_LINES or self._size_bytes > CACHE_BYTES):
+                _, oldest = self._lines.popitem(last=False)
+                self._size_bytes -= len(oldest)
         return line
 
 

@@ -10,7 +10,7 @@ import pytest
 from skep.api.kube.options import Options
 from skep.api.kube.table import Form
 from skep.api.kube.target import parse_target
-from skep.api.kube.watch import EventCache, Watch
+from skep.api.kube.watch import CACHE_BYTES, EventCache, Watch
 from skep.store.backend import Key
 from skep.store.objects import create_object, delete_object, update_object
 from tests.support.local_api import LocalApi, config_map, local_api
@@ -216,3 +216,16 @@ def test_watch_as_table_has_a_row_for_each_change(api: LocalApi) -> None:
     (event,) = watching(api, work, lambda: Watcher(api, Form.TABLE, resource_version=str(api.revision)))
     assert event["object"]["kind"] == "Table"
     assert event["object"]["rows"][0]["cells"][:2] == ["one", 1]
+
+
+def test_cache_of_lines_stays_within_its_size(api: LocalApi) -> None:
+    cache = EventCache()
+
+    async def work(watcher: Watcher) -> None:
+        for number in range(12):
+            await put(api, f"big{number}", "x" * 900_000)
+        await watcher.until(12)
+
+    watching(api, work, lambda: Watcher(api, cache=cache, resource_version=str(api.revision)))
+    assert 1 < len(cache._lines) < 12
+    assert sum(len(line) for line in cache._lines.values()) == cache._size_bytes <= CACHE_BYTES
