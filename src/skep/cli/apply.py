@@ -19,6 +19,8 @@ from skep.errors import Invalid, NotFound, SkepError, Unauthenticated, Unavailab
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """kubectl's own annotation, so that both tools can be used in turn."""
+LAST_APPLIED_BYTES = 128 * 1024
+"""Annotations are limited; of a larger object it is not known later what was applied, so nothing is removed from it."""
 _ABSENT = object()
 
 
@@ -100,7 +102,8 @@ def _with_last_applied(document: Mapping[str, Any], namespace: str) -> dict[str,
     annotations = {name: value for name, value in (metadata.get("annotations") or {}).items() if name != LAST_APPLIED}
     plain = {**document, "metadata": {**metadata, "annotations": annotations}}
     applied = json.dumps(plain, separators=(",", ":"), ensure_ascii=False) + "\n"
-    metadata["annotations"] = {**annotations, LAST_APPLIED: applied}
+    if len(applied.encode()) <= LAST_APPLIED_BYTES:
+        metadata["annotations"] = {**annotations, LAST_APPLIED: applied}
     return {**document, "metadata": metadata}
 
 
