@@ -2,13 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import msgspec
 import pytest
 
+from skep.api.parts import LogQuery
 from skep.auth.policy import Role
+from skep.model.instance import Instance
+from skep.model.names import InstanceId, Namespace, ServiceName
 from skep.store.backend import Key
 from skep.store.objects import create_object, encode
 from tests.support.local_api import (
@@ -393,3 +396,42 @@ def test_stored_objects_of_programs_are_served_like_others(api: LocalApi) -> Non
     entry = api.run(create_object(api.parts.store, key, service("direct"), api.parts.clock))
     assert api.get(f"{SERVICES}/direct")["metadata"]["resourceVersion"] == str(entry.revision)
     assert entry.document == encode(msgspec.json.decode(entry.document))
+
+
+def test_instances_are_shown_with_their_lease_and_cannot_be_written(api: LocalApi) -> None:
+    registered = Instance(Namespace("default"), ServiceName("orders"), InstanceId("1"), "127.0.0.1", 9000)
+    assert api.parts.registry is not None
+    api.run(api.parts.registry.register([registered], by="host-1"))
+    path = "/apis/skep.dev/v1alpha1/namespaces/default/instances"
+    (item,) = api.get(path)["items"]
+    assert item["spec"]["service"] == "orders"
+    assert item["status"]["health"] == "passing"
+    assert item["status"]["lease"]["heardBy"] == "host-1"
+    assert item["metadata"]["resourceVersion"]
+    assert api.get(f"{path}/orders.1") == item
+    assert len(api.get(f"{path}?fieldSelector=spec.service=orders,status.health=passing")["items"]) == 1
+    assert api.get(path, headers=TABLE)["rows"][0]["cells"][1:4] == ["orders", "127.0.0.1:9000", "passing"]
+    refused(api.call("DELETE", f"{path}/orders.1"), 403, "Forbidden")
+
+
+def test_logs_come_from_whoever_keeps_them() -> None:
+    asked: list[LogQuery] = []
+
+    async def lines(query: LogQuery) -> AsyncIterator[bytes]:
+        asked.append(query)
+
+        async def read() -> AsyncIterator[bytes]:
+            yield b"one\n"
+            yield b"two\n"
+
+        return read()
+
+    pod = {"metadata": {"name": "web-1"}, "spec": deployment()["spec"]["template"]["spec"]}
+    path = "/api/v1/namespaces/default/pods"
+    with local_api(lambda parts: msgspec.structs.replace(parts, pod_log=lines)) as api:
+        api.create(path, pod, role=Role.AGENT)
+        response = api.call("GET", f"{path}/web-1/log?tailLines=2&follow=true")
+        assert response.text == "one\ntwo\n"
+        refused(api.call("GET", f"{path}/none/log"), 404, "NotFound")
+        refused(api.call("GET", f"{path}/web-1/log?tailLines=x"), 400, "BadRequest")
+    assert asked == [LogQuery("default", "web-1", follow=True, tail_lines=2)]
