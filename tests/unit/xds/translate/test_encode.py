@@ -1,8 +1,6 @@
 """What is sent: named, versioned by content, parseable."""
 
 import msgspec
-from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_components_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
@@ -11,7 +9,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from skep.ir.edge import Certificate, EdgePort, Routes, Server
 from skep.ir.match import RequestMatch
 from skep.ir.route import Backend, Forward, Mirror, Origin, Route, VirtualHost
-from skep.ir.upstream import Endpoint, Endpoints, Upstream
+from skep.ir.upstream import Endpoint, Endpoints
 from skep.model.names import InstanceId, Namespace, ObjectRef, ServiceName
 from skep.model.node import Address, Inbound, SidecarNode
 from skep.xds.snapshot import Encoded
@@ -59,29 +57,6 @@ def test_version_follows_content() -> None:
     other = encode.encode_endpoints(Endpoints("shop/a:80", (Endpoint("127.0.0.1", 2),)))
     assert one == same
     assert one.version != other.version
-
-
-def test_zones_are_localities() -> None:
-    points = (Endpoint("127.0.0.1", 1, 5, "z2"), Endpoint("127.0.0.2", 1, 100, "z1"), Endpoint("127.0.0.3", 1, 7, "z2"))
-    message = endpoint_pb2.ClusterLoadAssignment()
-    assert resource(encode.encode_endpoints(Endpoints("shop/a:80", points))).resource.Unpack(message)
-    shown = [(g.locality.zone, [e.load_balancing_weight.value for e in g.lb_endpoints]) for g in message.endpoints]
-    assert shown == [("z1", [100]), ("z2", [5, 7])]
-
-
-def test_clusters_never_panic_and_never_hold_back() -> None:
-    message = cluster_pb2.Cluster()
-    assert resource(encode.encode_upstream(Upstream("shop/a:80", "grpc"))).resource.Unpack(message)
-    assert message.common_lb_config.healthy_panic_threshold.value == 0
-    assert message.circuit_breakers.thresholds[0].max_retries.value > 1_000_000
-    assert (
-        b"\x1a"
-        in message.typed_extension_protocol_options["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"].value
-    )
-    external = cluster_pb2.Cluster()
-    encoded = encode.encode_upstream(Upstream("shop/x:443", external=Address("x.example", 443)))
-    assert resource(encoded).resource.Unpack(external)
-    assert external.type == cluster_pb2.Cluster.STRICT_DNS
 
 
 def test_sidecar_has_a_listener_and_a_cluster_for_each_port() -> None:
