@@ -161,6 +161,25 @@ async def test_removed_proxy_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
+async def test_proxy_removed_while_its_old_process_drains_leaves_nothing(tmp_path: Path) -> None:
+    ports = Ports()
+    sidecar = node(ports)
+    async with running(tmp_path, ports) as envoys:
+        envoy = await envoys.ensure(sidecar)
+        await envoy.wait_ready()
+        await envoy.restart()
+        assert envoy.record.draining
+        assert envoy.record.current is not None
+        assert envoy.record.current.base_id is not None
+        shared = Path(f"/dev/shm/envoy_shared_memory_{envoy.record.current.base_id * 10}")
+        assert shared.exists()
+        await envoys.remove(proxy_name(sidecar))
+        assert not shared.exists()
+        assert not list((tmp_path / "envoy").iterdir())
+        assert not list((tmp_path / "processes").iterdir())
+
+
+@pytest.mark.anyio
 async def test_restart_is_refused_while_envoy_starts(tmp_path: Path) -> None:
     ports = Ports()
     async with running(tmp_path, ports) as envoys:

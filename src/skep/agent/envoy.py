@@ -160,10 +160,12 @@ class Envoy:
         async with asyncio.TaskGroup() as group:
             for process in epochs.processes(self._record):
                 group.create_task(self._host.runtime.destroy(process))
-        for launch in (self._record.current, self._record.next, *self._record.draining):
+        record = self._record
+        self._record = msgspec.structs.replace(record, current=None, next=None, draining=())
+        for launch in (record.current, record.next, *record.draining):
             if launch is not None:
                 self._forget_files(launch)
-        self._host.records.remove(self._record.name)
+        self._host.records.remove(record.name)
 
     def _is_outdated(self) -> bool:
         """Tell whether the adopted process was started with another bootstrap: another control plane, token or version."""
