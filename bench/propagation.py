@@ -16,9 +16,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
-from tests.support.control_plane import ControlPlane
 
 from bench.report import Bar, report
+from tests.support.control_plane import ControlPlane
 
 CLIENTS = 1_000
 CHANGES = 50
