@@ -1,8 +1,9 @@
 """The loop of the control plane: newest facts in, stale units recompiled, changed answers published, statuses written.
 
 In: the store and the registry. Out: answers to what proxies demand (it is xDS's `Source`) and statuses on objects.
-No debounce: a change is compiled as soon as the loop sees it; what arrives meanwhile is taken together. A unit that
-fails is logged and keeps its last good answer; it never stops the others.
+No debounce: a change is compiled as soon as the loop sees it; what arrives meanwhile is taken together, and after an
+expensive round declared objects (never endpoints) wait in proportion. A unit that fails is logged and keeps its last
+good answer; it never stops the others.
 """
 
 import asyncio
@@ -44,6 +45,10 @@ COMPILED = frozenset(
         (GATEWAY_GROUP, "ReferenceGrant"),
     }
 )
+REST = 2.0
+SHORTEST_REST_S = 0.02
+LONGEST_REST_S = 0.5
+
 WITH_STATUS = frozenset({"GatewayClass", "Gateway", "HTTPRoute"})
 
 
@@ -58,7 +63,9 @@ class Pipeline:
         self._refusals = Refusals()
         self._answers: dict[Demand, tuple[Encoded, ...]] = {}
         self._taken: dict[ObjectRef, Resource[Record]] = {}
+        self._clock = clock
         self._statuses = StatusWriter(store, clock)
+        self._objects_from = 0.0
         self._store_revision = -1
         self._registry_revision = -1
         self._declared: dict[ObjectRef, None] = {}
@@ -83,8 +90,8 @@ class Pipeline:
                 self._news.clear()
                 self._take_in_registry()
                 self._refresh()  # endpoints first: they never wait for what a large change of objects costs
-                await self._take_in_store()
-                self._refresh()
+                if self._clock.monotonic() >= self._objects_from:
+                    await self._take_in_objects(group)
 
     # What xDS asks of a Source.
 
@@ -140,6 +147,27 @@ class Pipeline:
             self._news.set()
 
     # The loop's steps.
+
+    async def _take_in_objects(self, group: asyncio.TaskGroup) -> None:
+        """Compile what changed in the store; then leave it alone for as long as that took, times `REST`.
+
+        One change is compiled at once. A stream of them, each touching something large, is taken in few steps: the loop
+        has time for its callers, and proxies are not sent a table of ten thousand routes for each new one.
+        """
+        if self._store_revision == self._store.revision.value:
+            return
+        started = self._clock.monotonic()
+        await self._take_in_store()
+        self._refresh()
+        now = self._clock.monotonic()
+        rest_s = min((now - started) * REST, LONGEST_REST_S)
+        if rest_s > SHORTEST_REST_S:
+            self._objects_from = now + rest_s
+            group.create_task(self._wake_after(rest_s))
+
+    async def _wake_after(self, pause_s: float) -> None:
+        await asyncio.sleep(pause_s)
+        self._news.set()
 
     async def _wake_on(self, revisions: Any) -> None:
         async for _ in revisions:
