@@ -1,11 +1,11 @@
 """Which declaration is set aside when a proxy refuses a response."""
 
 from skep.ir.route import Origin
-from skep.model.names import ObjectRef
+from skep.model.names import Namespace, ObjectRef
 from skep.pipeline.refusals import NOTHING, Refusals
 from skep.xds.snapshot import Demand, Encoded
 
-DEMAND = Demand("routes", "gateway/a/b/80", "a")
+DEMAND = Demand("routes", "gateway/a/b/80", Namespace("a"))
 
 
 def origin(name: str, generation: int = 1) -> Origin:
