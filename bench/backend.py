@@ -1,6 +1,7 @@
 """The cheapest service there is: an Envoy that answers every request itself with two bytes."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -25,14 +26,23 @@ def envoy(config: dict[str, Any], ready_url: str) -> Iterator[subprocess.Popen[b
                    "--disable-hot-restart", "-l", "error"]  # fmt: skip
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            wait_for(ready_url)
+            try:
+                wait_for(ready_url)
+            except TimeoutError as error:
+                log.seek(0)
+                raise RuntimeError(f"{error}; Envoy said:\n{log.read().decode()}") from error
             yield process
-        except TimeoutError:
-            log.seek(0)
-            raise RuntimeError(f"Envoy is not ready:\n{log.read().decode()}") from None
         finally:
             process.terminate()
             process.wait(10)
+
+
+def main() -> None:
+    """Run the service at the port given, in place of this process."""
+    port = int(sys.argv[1])
+    config = json.dumps({"static_resources": {"listeners": [answering(port)]}})
+    binary = str(Path(sys.executable).with_name("envoy"))
+    os.execv(binary, [binary, "--config-yaml", config, "--concurrency", "1", "--disable-hot-restart", "-l", "error"])
 
 
 @contextmanager
@@ -79,3 +89,7 @@ def wait_for(url: str, limit_s: float = 20.0, headers: dict[str, str] | None = N
             said = error
         time.sleep(0.02)
     raise TimeoutError(f"{url} did not answer 200 within {limit_s:g} s: {said}")
+
+
+if __name__ == "__main__":
+    main()

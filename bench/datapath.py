@@ -19,8 +19,8 @@ from bench.report import Bar, report
 from bench.static_mesh import gateway, inbound, outbound
 from bench.wrk import Load, wrk
 
-ROUNDS = 7
-SECONDS = 4
+ROUNDS = 9
+SECONDS = 3
 HOST = "echo"
 PAIRED = "paired"
 NAMESPACE = "default"
@@ -37,7 +37,7 @@ def main() -> None:
         paths = {
             "gateway": (skep_gateway(skep), stack.enter_context(static_gateway(service))),
             "sidecars": (
-                stack.enter_context(skep_sidecars(skep, service)),
+                stack.enter_context(skep_sidecars(skep)),
                 stack.enter_context(static_sidecars(service)),
             ),
         }
@@ -105,11 +105,12 @@ def static_gateway(service: int) -> Iterator[str]:
 
 
 @contextmanager
-def skep_sidecars(skep: Platform, service: int) -> Iterator[str]:
-    """Run sidecars beside the service and beside a caller; yields the URL of the caller's."""
+def skep_sidecars(skep: Platform) -> Iterator[str]:
+    """Run the service and a caller, each beside a sidecar; yields the URL of the caller's."""
+    (service,) = free_ports(1)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         said = Path(folder) / "proxy"
-        stack.enter_context(run(skep, PAIRED, service, "exec sleep 3600"))
+        stack.enter_context(run(skep, PAIRED, service, f"exec {sys.executable} -m bench.backend {service}"))
         stack.enter_context(run(skep, "caller", None, f'echo "$http_proxy" > {said}; exec sleep 3600'))
         deadline = time.monotonic() + 30
         while not (said.exists() and said.read_text().strip()):

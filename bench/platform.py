@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -112,6 +113,8 @@ def platform(command: str = "server", address: str = "127.0.0.1") -> Iterator[Pl
     """Run a platform in a folder of its own for the length of a `with` block."""
     folder = Path(tempfile.mkdtemp(prefix="skep-bench-"))
     running = None
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _leave)  # so that whoever ends the benchmark ends what it started
     try:
         running = Platform(command, folder, address)
         yield running
@@ -119,6 +122,11 @@ def platform(command: str = "server", address: str = "127.0.0.1") -> Iterator[Pl
         if running is not None:
             running.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _leave(number: int, frame: object) -> None:
+    del frame
+    raise SystemExit(128 + number)
 
 
 def free_ports(count: int) -> list[int]:
