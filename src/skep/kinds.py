@@ -262,7 +262,11 @@ def _join(path: str, name: str) -> str:
 def _natural(violation: Violation) -> tuple[Any, ...]:
     """Sort paths as a reader would: items by number."""
     parts = re.split(r"([0-9]+)", violation.path)
-    return tuple(int(part) if place % 2 else part for place, part in enumerate(parts)), violation.code, violation.message
+    return (
+        tuple(int(part) if place % 2 else part for place, part in enumerate(parts)),
+        violation.code,
+        violation.message,
+    )
 
 
 def _translated(error: ValidationError, body: Mapping[str, Any]) -> Iterator[Violation]:
