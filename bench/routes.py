@@ -19,6 +19,7 @@ from bench.wrk import wrk
 
 ROUTES = 10_000
 CHANGES = 20
+PAUSE_S = 0.5
 ROUNDS = 9
 NAMESPACE = "default"
 ROUTE_API = f"/apis/gateway.networking.k8s.io/v1/namespaces/{NAMESPACE}/httproutes"
@@ -97,7 +98,7 @@ def change_under_load(skep: Platform, gateway: str) -> tuple[list[float], int]:
         for change in range(1, CHANGES + 1):
             number = change * (ROUTES // CHANGES) - 1
             live.append(change_one(skep, gateway, number, change))
-            time.sleep(0.2)
+            time.sleep(PAUSE_S)
     finally:
         stop.set()
         for caller in callers:

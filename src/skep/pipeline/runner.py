@@ -45,7 +45,7 @@ COMPILED = frozenset(
         (GATEWAY_GROUP, "ReferenceGrant"),
     }
 )
-REST = 2.0
+REST = 1.0
 SHORTEST_REST_S = 0.02
 LONGEST_REST_S = 0.5
 
