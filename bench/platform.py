@@ -45,7 +45,11 @@ class Platform:
                 stderr=log,
                 start_new_session=True,
             )
-        self._wait_ready()
+        try:
+            self._wait_ready()
+        except BaseException:
+            self.stop()
+            raise
         self.ready_after_s = time.perf_counter() - started
 
     @property
