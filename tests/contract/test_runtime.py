@@ -12,7 +12,7 @@ from skep.workloads.runtime import ProcessSpec, Runtime
 from skep.workloads.runtimes.process import ProcessRuntime
 from tests.support.runtimes import BASE_ENV, FAKE_COMMANDS, PROCESS_COMMANDS, Commands, FakeHost, FakeRuntime
 
-LIMIT_S = 20.0
+LIMIT_S = 60
 
 
 class Subject:

@@ -51,7 +51,7 @@ async def rolled_out(api: ApiClient, replicas: int) -> dict[str, Any]:
 
 
 async def wait_for(api: ApiClient, path: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(60):
         while True:
             document = await api.get(path)
             if holds(document):
@@ -68,7 +68,7 @@ async def containers(api: ApiClient) -> dict[str, tuple[str, int]]:
 
 async def answers(port: int) -> None:
     """Wait until the gateway knows the route."""
-    async with asyncio.timeout(20), httpx.AsyncClient(trust_env=False) as http:
+    async with asyncio.timeout(60), httpx.AsyncClient(trust_env=False) as http:
         while True:
             with contextlib.suppress(httpx.TransportError):
                 if (await http.get(f"http://127.0.0.1:{port}/x")).status_code == 200:

@@ -61,7 +61,7 @@ async def running(folder: Path, ports: Ports, *, leave: bool = False) -> AsyncIt
         ports.close()
 
 
-async def until(condition: Callable[[], bool], limit_s: float = 20.0) -> None:
+async def until(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
     async with asyncio.timeout(limit_s):
         while not condition():  # noqa: ASYNC110  a deadline is set
             await asyncio.sleep(0.02)

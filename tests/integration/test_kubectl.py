@@ -305,8 +305,8 @@ def test_wait_ends_when_the_condition_comes(applied: Kubectl) -> None:
                   "availableReplicas": 2, "observedGeneration": 1}  # fmt: skip
         applied.server.run(lambda parts: update_status(parts.store, key, status))
         assert waiting.communicate(timeout=LIMIT_S)[0] == "deployment.apps/web condition met\n"
-    assert applied("wait", "--for=jsonpath={.status.readyReplicas}=2", "deployment/web", "--timeout=9s")
-    assert "successfully rolled out" in applied("rollout", "status", "deployment/web", "--timeout=9s")
+    assert applied("wait", "--for=jsonpath={.status.readyReplicas}=2", "deployment/web", f"--timeout={LIMIT_S}s")
+    assert "successfully rolled out" in applied("rollout", "status", "deployment/web", f"--timeout={LIMIT_S}s")
     assert "2/2" in applied("get", "deploy", "web")
 
 

@@ -74,7 +74,7 @@ def names(line: ReachableRegistry) -> set[str]:
     return {key.id for key in line.registry.instances()}
 
 
-async def until(condition: Callable[[], bool], limit_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
     async with asyncio.timeout(limit_s):
         while not condition():  # noqa: ASYNC110  a deadline is set
             await asyncio.sleep(0.02)

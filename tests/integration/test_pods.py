@@ -250,7 +250,7 @@ async def test_next_agent_takes_over_after_kill_9(tmp_path: Path, switches: Path
         stdout=asyncio.subprocess.PIPE,
     )
     assert killed.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         pids = json.loads(await killed.stdout.readline())
         killed.kill()
         await killed.wait()

@@ -84,16 +84,16 @@ async def test_exec(tmp_path: Path) -> None:
     assert (failed.good, failed.message) == (False, "sh: exit code 4")
     assert not (await ask({"exec": {"command": ["/no/such/program"]}}, 1)).good
     began = time.perf_counter()
-    late = await ask({"exec": {"command": ["sh", "-c", f"sleep 3; touch {tmp_path}/survived"]}}, 1)
+    late = await ask({"exec": {"command": ["sh", "-c", f"sleep 30; touch {tmp_path}/survived"]}}, 1)
     assert late.message == "no answer within 1 s"
-    assert time.perf_counter() - began < 2.5
+    assert time.perf_counter() - began < 20
     assert not (tmp_path / "survived").exists()
 
 
 @pytest.mark.anyio
 async def test_eager_questions_find_the_first_success_early_and_do_not_count_failures() -> None:
     answers = iter([Answer(False)] * 3 + [Answer(True)] * 2)
-    probe = Probe.model_validate({"httpGet": {"port": 80}, "periodSeconds": 2})
+    probe = Probe.model_validate({"httpGet": {"port": 80}, "periodSeconds": 60})
 
     async def next_answer() -> Answer:
         return next(answers)
@@ -105,4 +105,4 @@ async def test_eager_questions_find_the_first_success_early_and_do_not_count_fai
         if answer.good:
             break
     assert found == [False, True]
-    assert time.perf_counter() - began < 2
+    assert time.perf_counter() - began < 30

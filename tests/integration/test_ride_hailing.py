@@ -45,13 +45,13 @@ async def running(name: str, version: str, proxy: int, state: Path) -> AsyncIter
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             line = (await process.stdout.readline()).decode()
         yield int(line.rsplit(" ", 1)[1])
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 status = await process.wait()
         except TimeoutError:
             process.kill()

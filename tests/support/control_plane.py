@@ -17,7 +17,7 @@ from skep.server import serve
 from skep.settings import load_settings
 uvloop.run(serve(load_settings(dict(zip(("data_dir", "http_port", "grpc_port"), sys.argv[1:], strict=True)))))
 """
-READY_S = 30.0
+READY_S = 60.0
 
 
 class ControlPlane:
@@ -61,7 +61,7 @@ class ControlPlane:
         """End it at once, as a crash would."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
-            self._process.wait(10)
+            self._process.wait(60)
 
     def __enter__(self) -> Self:
         """Start it."""
@@ -75,7 +75,7 @@ class ControlPlane:
         assert self._process is not None
         self._process.terminate()
         try:
-            self._process.wait(10)
+            self._process.wait(60)
         except subprocess.TimeoutExpired:
             self.kill()
 

@@ -34,7 +34,7 @@ def free_port() -> int:
     raise AssertionError
 
 
-async def until(probe: Callable[[], Any] | Callable[[], Awaitable[Any]], deadline_s: float = 15.0) -> Any:
+async def until(probe: Callable[[], Any] | Callable[[], Awaitable[Any]], deadline_s: float = 60.0) -> Any:
     """Poll until the probe is true; fail at the deadline."""
     async with asyncio.timeout(deadline_s):
         while True:

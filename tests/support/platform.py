@@ -92,7 +92,7 @@ class Platform:
         await until_true(lambda: (self.data_dir / "agent" / "agent.sock").exists())
 
     async def until_ready(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 if (self.data_dir / "tokens" / "admin").exists():
                     async with self.api() as api:
@@ -138,7 +138,7 @@ class Platform:
         return process
 
 
-def end(process: subprocess.Popen[bytes], limit_s: float = 20.0) -> int:
+def end(process: subprocess.Popen[bytes], limit_s: float = 60.0) -> int:
     """Wait for a process that was told to stop; kill it when it does not."""
     try:
         return process.wait(limit_s)
@@ -158,7 +158,7 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-async def until_true(condition: Callable[[], bool], limit_s: float = 20.0) -> None:
+async def until_true(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
     """Wait for a condition, with a deadline."""
     async with asyncio.timeout(limit_s):
         while not condition():  # noqa: ASYNC110  a deadline is set

@@ -25,7 +25,7 @@ APP = Path(__file__).with_name("switchable_app.py")
 NODE = "here"
 
 
-async def until(condition: Callable[[], object], what: str, limit_s: float = 20.0) -> None:
+async def until(condition: Callable[[], object], what: str, limit_s: float = 60.0) -> None:
     """Poll until a condition holds."""
     try:
         async with asyncio.timeout(limit_s):
@@ -151,7 +151,7 @@ class Agent:
         assert self._task is not None
         try:
             if not self._task.done():
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     await self.pods.shutdown()
         finally:
             for process in await self.runtime.list():

@@ -14,7 +14,7 @@ class Load:
         self.failures: Counter[str] = Counter()
         self.stopping = False
 
-    async def more(self, requests: int, limit_s: float = 30.0) -> None:
+    async def more(self, requests: int, limit_s: float = 60.0) -> None:
         """Wait until so many more requests succeeded."""
         goal = self.succeeded + requests
         async with asyncio.timeout(limit_s):

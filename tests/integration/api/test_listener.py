@@ -17,7 +17,7 @@ from skep.auth.certificates import ensure_api_certificate
 from skep.clock import SystemClock
 from tests.support.api_server import running_api
 
-LIMIT_S = 30
+LIMIT_S = 60
 LOOPS: list[Callable[[], asyncio.AbstractEventLoop]] = [asyncio.new_event_loop, uvloop.new_event_loop]
 
 

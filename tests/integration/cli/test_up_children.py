@@ -28,7 +28,7 @@ def child_of(folder: Path, program: str = SLEEPER, stop_limit_s: float = 10.0) -
 
 
 async def until_begun(child: Child, times: int = 1) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not child.spec.log.exists() or child.spec.log.read_text().count("begun") < times:  # noqa: ASYNC110  another process
             await asyncio.sleep(0.02)
 
@@ -60,7 +60,7 @@ def test_a_child_that_refuses_to_start_is_not_tried_again(tmp_path: Path) -> Non
     async def run() -> None:
         child, said = child_of(tmp_path, "import sys\nsys.exit(1)\n")
         child.start()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await child.keep()
         assert (child.refused, child.deaths, said) == (True, 1, [])
         await child.stop()

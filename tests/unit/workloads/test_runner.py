@@ -255,7 +255,7 @@ async def test_old_events_are_forgotten_and_recent_ones_kept(world: World) -> No
 
 @pytest.mark.anyio
 async def test_the_running_task_follows_the_store(world: World) -> None:
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         task = group.create_task(world.runner.run())
         await create_object(world.store, WEB, deployment(2), world.clock)
         async for _ in world.store.revision.subscribe():

@@ -15,7 +15,7 @@ from skep.store.backend import Key
 from skep.store.objects import create_object, delete_object, update_object
 from tests.support.local_api import LocalApi, config_map, local_api
 
-LIMIT_S = 10
+LIMIT_S = 60
 
 
 class Watcher:
