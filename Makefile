@@ -42,7 +42,7 @@ tools: setup $(KUBECTL) ## Get the tools that only the tests need: kubectl, curl
 $(KUBECTL): tests/tools/kubectl/main.go tests/tools/kubectl/go.mod tests/tools/kubectl/go.sum scripts/build_kubectl.sh requirements-go.txt
 	@scripts/build_kubectl.sh $(PYTHON) $@
 
-demo: setup ## Start the platform with the ride-hailing application under load and show the live table (Ctrl-C ends it)
+demo: $(VENV)/.skep ## Start the platform with the ride-hailing application under load and show the live table (Ctrl-C ends it)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/demo.py $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS),)
 
 test: setup tools check integration e2e ## Set everything up and run every test
