@@ -73,6 +73,12 @@ def choose_ports() -> dict[str, str]:
     return chosen
 
 
+def skep_command() -> str:
+    """Return what the user types for `skep`: the one of this repository, when it is there."""
+    own = Path(".venv/bin/skep")
+    return str(own) if (HERE.parent / own).exists() else "skep"
+
+
 class Demo:
     """The programs that were started, and how to stop them."""
 
@@ -80,6 +86,9 @@ class Demo:
         self.directory = directory
         self.rate = rate
         settings = {"SKEP_DATA_DIR": str(directory / "skep"), **choose_ports()}
+        self.to_look_around = ["SKEP_DATA_DIR"]
+        if settings["SKEP_HTTP_PORT"] != str(PORTS["SKEP_HTTP_PORT"][0]):
+            self.to_look_around.append("SKEP_HTTP_PORT")
         self.env = {**os.environ, **settings, "PYTHONPATH": str(HERE)}
         self.api = f"http://127.0.0.1:{settings['SKEP_HTTP_PORT']}"
         self.gateway = f"http://127.0.0.1:{settings['SKEP_GATEWAY_HTTP_PORT']}"
@@ -131,7 +140,8 @@ class Demo:
         shutil.copytree(MANIFESTS, manifests)
         settings = manifests / "00-settings.yaml"
         settings.write_text(settings.read_text().replace("../.cache/ride_hailing", str(self.directory / "rides")))
-        say(f"deploying the ride-hailing company: skep apply -f {MANIFESTS.relative_to(HERE.parent)}")
+        say("deploying the ride-hailing company:")
+        say(f"  skep apply -f {MANIFESTS.relative_to(HERE.parent)}")
         self.skep("apply", "-f", str(manifests))
         began, former = time.monotonic(), ""
         while True:
@@ -180,7 +190,11 @@ class Demo:
 
     def drive(self, seconds: float | None) -> None:
         """Send rides and show the table until the time is over or the user has seen enough."""
-        say(f"sending {self.rate:g} rides a second to {self.gateway} (Host: {HOST}); Ctrl-C ends everything")
+        say(f"sending {self.rate:g} rides a second to {self.gateway} (Host: {HOST})")
+        say("Ctrl-C ends everything; until then look around from another terminal:")
+        for setting in self.to_look_around:
+            say(f"  export {setting}={self.env[setting]}")
+        say(f"  {skep_command()} get pods -n {NAMESPACE}\n")
         with self.summary.open("wb") as summary:
             self.load = subprocess.Popen(
                 self._load_command(rate=self.rate), env=self.env, stdout=summary, start_new_session=True
@@ -225,9 +239,8 @@ class Demo:
             return True
         sums = json.loads(lines[-1])
         mix = ", ".join(f"{count} with coupons {version}" for version, count in sums["coupons"].items())
-        say(
-            f"  {sums['rides']} rides, {sums['failed']} failed; p50 {sums['p50_ms']} ms, p99 {sums['p99_ms']} ms; {mix}"
-        )
+        say(f"  {sums['rides']} rides, {sums['failed']} failed; p50 {sums['p50_ms']} ms, p99 {sums['p99_ms']} ms")
+        say(f"  {mix or 'no ride came to its end'}")
         for error, count in sums["errors"].items():
             say(f"  {count} x {error}")
         return bool(sums["failed"] == 0)

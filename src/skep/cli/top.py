@@ -84,6 +84,8 @@ def _percent(ratio: float) -> str:
 def _milliseconds(value: float | None) -> str:
     if value is None:
         return "–"
+    if value < 1:
+        return "< 1 ms"  # Envoy counts whole milliseconds
     return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms"
 
 

@@ -28,3 +28,7 @@ def test_a_hundred_percent_means_that_nothing_failed(ratio: float | None, shown:
 
 def test_no_calls_no_numbers() -> None:
     assert cells(traffic(success_ratio=None, p50_ms=None, p99_ms=None), "shop")[3:] == ("–", "–", "–")
+
+
+def test_what_is_below_a_millisecond_is_said_to_be() -> None:
+    assert cells(traffic(p50_ms=0.0, p99_ms=0.99), "shop")[4:] == ("< 1 ms", "< 1 ms")
