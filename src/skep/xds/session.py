@@ -269,7 +269,8 @@ class Session:
                 state.held[name] = None
                 continue
             if not answer and name != WILDCARD:
-                if url == VHDS:
+                # A host that it holds is taken away (no body would leave it there); when it is called again it asks again.
+                if url == VHDS and not state.sent.get(name):
                     answer = (encode_unknown_host(name),)
                 else:
                     state.sent.pop(name, None)

@@ -145,6 +145,19 @@ def test_unknown_names_are_removed_but_unknown_hosts_get_a_resource_without_a_bo
     assert script.shown() == [(VHDS, ["outbound/shop/nobody@1"], [])]
 
 
+def test_host_that_is_no_more_is_taken_away_and_unknown_when_called_again() -> None:
+    script = Script()
+    script.ask(VHDS, ["outbound/shop/a"])
+    script.answer(VHDS, "outbound/shop/a", made("outbound/shop/a"))
+    script.shown()
+    script.answer(VHDS, "outbound/shop/a")
+    assert script.shown() == [(VHDS, [], ["outbound/shop/a"])], "a resource without a body would leave it as it was"
+    script.ask(VHDS, ["outbound/shop/a"])
+    assert script.shown() == [(VHDS, ["outbound/shop/a@"], [])]
+    script.answer(VHDS, "outbound/shop/a", made("outbound/shop/a", "2"))
+    assert script.shown() == [(VHDS, ["outbound/shop/a@2"], [])]
+
+
 def test_first_empty_subscription_of_hosts_is_answered_with_one_host() -> None:
     script = Script()
     assert script.ask(VHDS) == []
