@@ -23,6 +23,7 @@ from skep.model.names import is_dns_label, is_dns_subdomain
 from skep.model.node import Address, GatewayNode, Node
 from skep.xds.session import Accepted, Event, Refused, Session, Unwatch, Watch
 from skep.xds.snapshot import Demand, Encoded, Source, demand
+from skep.xds.translate.names import LDS
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ _OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_ping_strikes", 0),
 )
+RETRY_S = 5.0
+"""A port that could not be listened on is tried again after so long; other refusals stand until their author acts."""
 _MAX_NAME_BYTES = 4096
 _MAX_SUBSCRIPTIONS = 100_000
 
@@ -61,6 +64,14 @@ class _Stream:
         self.session = Session(node.namespace)
         self.news = asyncio.Event()
         self.demands: dict[Demand, None] = {}
+        self.retry: asyncio.TimerHandle | None = None
+
+    def offer_again(self) -> None:
+        """Try listeners again that were refused."""
+        self.retry = None
+        self.session.offer_again(LDS)
+        if self.session.is_due:
+            self.news.set()
 
 
 class _Watched:
@@ -189,6 +200,8 @@ class XdsServer:
             elif isinstance(event, Accepted):
                 self._accepted(one, event.resources)
             elif isinstance(event, Refused) and one in self._watched:
+                if event.type_url == LDS and stream.retry is None:
+                    stream.retry = asyncio.get_running_loop().call_later(RETRY_S, stream.offer_again)
                 self._source.refused(one, event.resources, event.message)
 
     # Demands.
@@ -223,6 +236,8 @@ class XdsServer:
 
     def _forget(self, stream: _Stream) -> None:
         self._streams.pop(stream, None)
+        if stream.retry is not None:
+            stream.retry.cancel()
         for one in tuple(stream.demands):
             self._unwatch(stream, one)
 

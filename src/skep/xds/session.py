@@ -128,9 +128,23 @@ class Session:
         state = self._types.get(type_url)
         if state is None or name not in state.answers:
             return []
+        first = state.answers[name] is None
         state.answers[name] = answer
         state.dirty[name] = None
-        return self._follow_needs() if type_url == VHDS else []
+        events = self._follow_needs() if type_url == VHDS else []
+        if first and answer and all(state.acked.get(encoded.name) == encoded.version for encoded in answer):
+            events.append(Accepted(type_url, name, answer))  # held from before: it is not sent, so no reply will say so
+        return events
+
+    def offer_again(self, type_url: str) -> None:
+        """Offer what the proxy refused and is still the newest once more: the reason may have passed."""
+        state = self._types.get(type_url)
+        if state is None:
+            return
+        refused, state.refused = state.refused, {}
+        for name, answer in state.answers.items():
+            if any(encoded.name in refused for encoded in answer or ()):
+                state.dirty[name] = None
 
     def acknowledged(self) -> Mapping[str, Mapping[str, str]]:
         """Return the version of each resource that the proxy said it took, by type."""
@@ -287,6 +301,7 @@ class Session:
         gone = [name for name in state.listed if name not in listed and name not in state.answers]
         for name in gone:
             state.sent.pop(name, None)
+            state.refused.pop(name, None)
         state.listed = listed
         return gone
 

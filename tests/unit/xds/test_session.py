@@ -186,6 +186,40 @@ def test_reconnect_sends_nothing_that_is_current() -> None:
     assert script.session.acknowledged()[EDS] == {"orders": "2"}
 
 
+def test_what_is_held_from_before_counts_as_taken() -> None:
+    script = Script()
+    script.ask(RDS, ["a", "b"], known={"a": "1", "b": "1"})
+    assert script.answer(RDS, "a", made("a")) == [Accepted(RDS, "a", (made("a"),))]
+    assert script.answer(RDS, "b", made("b", "2")) == []
+    assert script.answer(RDS, "a", made("a")) == [], "it is said once"
+
+
+def test_refused_is_offered_again_when_its_reason_may_have_passed() -> None:
+    script = Script()
+    script.ask(LDS)
+    script.answer(LDS, WILDCARD, made("a"))
+    script.shown()
+    script.answer(LDS, WILDCARD, made("a"), made("b"))
+    script.nack(script.read()[0])
+    assert script.shown() == []
+    script.session.offer_again(LDS)
+    script.session.offer_again(RDS)
+    assert script.shown() == [(LDS, ["b@1"], [])]
+    script.session.offer_again(LDS)
+    assert script.shown() == [], "it was taken"
+
+
+def test_refused_and_then_gone_is_new_when_it_comes_back() -> None:
+    script = Script()
+    script.ask(LDS)
+    script.answer(LDS, WILDCARD, made("a"))
+    script.nack(script.read()[0])
+    script.answer(LDS, WILDCARD)
+    script.shown()
+    script.answer(LDS, WILDCARD, made("a"))
+    assert script.shown() == [(LDS, ["a@1"], [])]
+
+
 def test_refused_alone_is_reported_and_not_offered_again_until_it_changes() -> None:
     script = Script()
     script.ask(RDS, ["a"])
