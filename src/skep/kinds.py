@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from skep.model import configuration
@@ -192,19 +192,6 @@ def parse_body(kind: Kind, document: Mapping[str, Any]) -> Record | list[Violati
         return sorted(set(_translated(error, body)), key=_natural)
 
 
-class Note(msgspec.Struct, frozen=True, order=True):
-    """A field that was taken but means nothing here."""
-
-    path: str
-    reason: str = ""
-    """Why it is not honoured; empty for a field that does not exist."""
-
-
-def notes(body: Record) -> list[Note]:
-    """Name the fields of a body that do not exist or are not honoured, in the order of their paths."""
-    return sorted(set(_notes(body, "")), key=lambda note: note.path)
-
-
 def without_nulls(value: Any) -> Any:
     """Drop null members at every depth, as Kubernetes reads them."""
     if isinstance(value, Mapping):
@@ -224,35 +211,6 @@ def _meta(metadata: Mapping[str, Any]) -> Meta:
         labels=metadata.get("labels", {}),
         annotations=metadata.get("annotations", {}),
     )
-
-
-def _notes(value: Any, path: str) -> Iterator[Note]:
-    if isinstance(value, BaseModel):
-        yield from _record_notes(value, path)
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _notes(item, f"{path}[{key}]")
-    elif isinstance(value, tuple | list):
-        for index, item in enumerate(value):
-            yield from _notes(item, f"{path}[{index}]")
-
-
-def _record_notes(record: BaseModel, path: str) -> Iterator[Note]:
-    fields = type(record).model_fields
-    for name in record.model_extra or ():
-        yield Note(_join(path, name))
-    for name in record.model_fields_set & fields.keys():
-        field = fields[name]
-        at = _join(path, field.alias or name)
-        extra = field.json_schema_extra
-        value = getattr(record, name)
-        if isinstance(extra, dict) and "unhonoured" in extra:
-            yield Note(at, str(extra["unhonoured"]) or "not honoured here")
-            continue
-        values = extra.get("unhonoured_values") if isinstance(extra, dict) else None
-        if isinstance(values, dict) and isinstance(value, str) and value in values:
-            yield Note(at, str(values[value]))
-        yield from _notes(value, at)
 
 
 def _join(path: str, name: str) -> str:

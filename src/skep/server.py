@@ -10,7 +10,7 @@ import gc
 import logging
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 
 import uvicorn
@@ -18,6 +18,7 @@ import uvicorn
 from skep.api.app import build_app
 from skep.api.listener import EitherServer, tls_context
 from skep.api.parts import Parts
+from skep.api.podlogs import local_pod_log
 from skep.auth.certificates import ensure_api_certificate, self_signed
 from skep.auth.policy import Role
 from skep.auth.tokens import Tokens, ensure_tokens
@@ -74,11 +75,19 @@ async def run(settings: Settings, store: Store, clock: Clock, http_socket: socke
     xds = XdsServer(pipeline, lambda token: is_agent(tokens, token), Address(settings.host, settings.grpc_port), clock)
     deployments = DeploymentRunner(store, clock, lambda: [member.id for member in registry.members(AGENTS)])
     stopping = Cell(False)
+    down: dict[str, str] = {}
     app = build_app(
         Parts(
-            store=store, registry=registry, tokens=tokens, clock=clock, version=version("skep"), stopping=stopping
+            store=store,
+            registry=registry,
+            tokens=tokens,
+            clock=clock,
+            version=version("skep"),
+            stopping=stopping,
+            readiness=lambda: why_not_ready(down, pipeline, store),
+            pod_log=local_pod_log(settings.data_dir),
         )
-    )  # fmt: skip
+    )
     certificate = ensure_api_certificate(settings.data_dir, settings.host, clock.now())
     http = EitherServer(
         uvicorn.Config(
@@ -101,13 +110,21 @@ async def run(settings: Settings, store: Store, clock: Clock, http_socket: socke
         "deployments": deployments.run,
     }
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(supervise(name, task, clock), name=name) for name, task in forever.items()]
+        tasks = [group.create_task(supervise(name, task, clock, down), name=name) for name, task in forever.items()]
         on_stop_signal(http, stopping)
         log.info("serving on http://%s:%d", *http_socket.getsockname()[:2])
         await http.serve(sockets=[http_socket])
         await xds.stop(SHUTDOWN_S)
         for task in tasks:
             task.cancel()
+
+
+def why_not_ready(down: Mapping[str, str], pipeline: Pipeline, store: Store) -> str:
+    """Say what does not work, a line each; an empty text when all does."""
+    reasons = [f"{name}: crashed and is being restarted: {why}" for name, why in sorted(down.items())]
+    reasons += [f"pipeline: {reason}" for reason in (pipeline.trouble(),) if reason]
+    reasons += [f"store: {reason}" for reason in (store.trouble,) if reason]
+    return "\n".join(reasons)
 
 
 def on_stop_signal(http: EitherServer, stopping: Cell[bool]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from skep.agent.pods import Pods, records_in
+from skep.agent.ports import Ports
 from skep.agent.probes import Prober
 from skep.agent.replica import Surroundings
 from skep.agent.sidecars import Sidecar, SidecarRequest
@@ -133,7 +134,7 @@ class Agent:
             base_env=BASE_ENV,
             directory=folder,
         )
-        self.pods = Pods(source, around, records_in(folder / "pods"), free_port)
+        self.pods = Pods(source, around, records_in(folder / "pods"), Ports())
         self._task: asyncio.Task[None] | None = None
 
     async def run(self) -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skep.kinds import KINDS, Kind, kind_for, kind_for_resource, notes, parse
+from skep.kinds import KINDS, Kind, kind_for, kind_for_resource, parse
+from skep.model.notes import notes
 from skep.model.resource import Resource
 from tests.support.local_api import config_map, deployment, http_route, service
 

@@ -11,6 +11,7 @@ from skep.agent.epochs import ProxyRecord, proxy_name
 from skep.agent.ports import Ports
 from skep.errors import NotFound
 from skep.model.node import Address, Node, SidecarNode
+from skep.supervision import supervise
 
 
 class Envoys:
@@ -35,7 +36,7 @@ class Envoys:
         async with asyncio.TaskGroup() as group:
             self._group = group
             for name, envoy in self._envoys.items():
-                self._tasks[name] = group.create_task(envoy.run())
+                self._tasks[name] = group.create_task(self._keep(envoy))
             started()
             await asyncio.get_running_loop().create_future()
 
@@ -49,8 +50,11 @@ class Envoys:
             assert self._group is not None, "run() comes first"
             envoy = Envoy(self._host, ProxyRecord(name, node, self._ports.pick()))
             self._envoys[name] = envoy
-            self._tasks[name] = self._group.create_task(envoy.run())
+            self._tasks[name] = self._group.create_task(self._keep(envoy))
         return envoy
+
+    async def _keep(self, envoy: Envoy) -> None:
+        await supervise(f"Envoy {envoy.record.name}", envoy.run, self._host.clock)
 
     async def remove(self, name: str) -> None:
         """Stop a proxy and give its ports back; nothing when unknown."""

@@ -75,7 +75,7 @@ class Leases:
                 raise self._refused[key]
         except TimeoutError:
             self._give_up(key)
-            raise Unavailable("the registry does not answer: is the control plane up?") from None
+            raise Unavailable("the registry does not answer; see that `skep up` or `skep server` runs") from None
         except BaseException:
             self._give_up(key)
             raise

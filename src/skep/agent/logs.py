@@ -38,17 +38,25 @@ class _File:
         self._offset = 0
         self._rest = b""
 
-    def seek_lines(self, lines: int) -> None:
-        """Begin at the last lines."""
+    def seek_lines(self, lines: int) -> int:
+        """Begin at the last lines; return how many there are."""
         try:
             content = self._path.read_bytes()
         except OSError:
-            return
-        places = [place for place, byte in enumerate(content[:-1]) if byte == 0x0A]
-        if lines == 0:
-            self._offset = len(content)
-        elif len(places) >= lines:
-            self._offset = places[-lines] + 1
+            return 0
+        place, found = len(content), 0
+        while found < lines and place > 0:
+            place = content.rfind(b"\n", 0, place - 1) + 1
+            found += 1
+        self._offset = place
+        return found
+
+    def written_at(self) -> float:
+        """Return when it was last written to."""
+        try:
+            return self._path.stat().st_mtime
+        except OSError:
+            return 0.0
 
     def read(self, *, rest: bool) -> Chunk | None:
         """Read on, whole lines only; with `rest` also what is left of a line that has no end."""
@@ -73,11 +81,12 @@ async def read_logs(request: ReadLogs, locate: Locate) -> AsyncIterator[Chunk]:
     """Yield what was written where `locate` says; when the place changes, on from the new place's beginning."""
     place = await locate()
     if place is None:
-        raise NotFound(f"nothing named {request.process or request.pod} runs on this host")
+        what = "has no previous run" if request.previous else "does not run"
+        raise NotFound(f"{request.process or request.pod} {what} on this host")
+    yield Chunk("stdout", "")
     files = _open(request, place)
     if request.tail >= 0:
-        for file in files:
-            await asyncio.to_thread(file.seek_lines, request.tail)
+        files = await asyncio.to_thread(_tail, files, request.tail)
     while True:
         now = await locate()
         moved = now is not None and now.paths != place.paths
@@ -97,3 +106,11 @@ async def read_logs(request: ReadLogs, locate: Locate) -> AsyncIterator[Chunk]:
 
 def _open(request: ReadLogs, place: Place) -> list[_File]:
     return [_File(stream, Path(path)) for stream, path in place.paths.items() if stream in request.streams]
+
+
+def _tail(files: list[_File], lines: int) -> list[_File]:
+    """Begin at the last lines of all: nobody knows how two streams interleave, so the one written last goes first."""
+    ordered = sorted(files, key=_File.written_at)
+    for file in reversed(ordered):
+        lines -= file.seek_lines(lines)
+    return ordered

@@ -6,16 +6,18 @@ the replicas are kept running; after the agent's own death the next agent takes 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import ValidationError
 
+from skep.agent.ports import LOOPBACK, Ports
 from skep.agent.replica import Replica, SavedReplica, Surroundings, output_folder
 from skep.agent.state import StateFolder
 from skep.clock import rfc3339
 from skep.errors import NotFound, SkepError, Unavailable
+from skep.model.node import Address
 from skep.supervision import supervise
 from skep.workloads.documents import AGENT, event_document
 from skep.workloads.environment import SourceRef
@@ -58,12 +60,12 @@ class Pods:
         source: PodSource,
         around: Surroundings,
         records: StateFolder[SavedReplica],
-        pick_port: Callable[[], int],
+        ports: Ports,
     ) -> None:
         self._source = source
         self._around = around
         self._records = records
-        self._pick_port = pick_port
+        self._ports = ports
         self._replicas: dict[str, Replica] = {}
         self._statuses: dict[str, Document] = {}
         self._unreported: dict[str, Replica] = {}
@@ -140,7 +142,7 @@ class Pods:
             log.warning("pod %s cannot be run: %s", name, "; ".join(str(one) for one in violations))
             return
         try:
-            port = self._free_port()
+            port = self._ports.pick_unheld().port
         except Unavailable as error:
             log.warning("pod %s waits: %s", name, error.message)
             return
@@ -148,17 +150,10 @@ class Pods:
         saved = SavedReplica(document=document, port=port, view=view)
         self._changed(self._adopt(saved))
 
-    def _free_port(self) -> int:
-        """Pick a port; one that a replica between two runs does not listen on just now is taken as well."""
-        taken = {replica.saved.port for replica in self._replicas.values()}
-        port = self._pick_port()
-        while port in taken:
-            port = self._pick_port()
-        return port
-
     def _adopt(self, saved: SavedReplica) -> Replica:
         assert self._group is not None
         replica = Replica(self._around, saved, self._changed, self._tell)
+        self._ports.promise(Address(LOOPBACK, saved.port))
         self._replicas[replica.uid] = replica
         self._statuses[replica.uid] = saved.document.get("status") or {}
         self._unreported[replica.uid] = replica
@@ -172,6 +167,7 @@ class Pods:
             )
             await replica.ended.wait()
             life.cancel()
+        self._ports.release(Address(LOOPBACK, replica.saved.port))
         self._records.remove(replica.uid)
         self._unreported.pop(replica.uid, None)
         self._statuses.pop(replica.uid, None)

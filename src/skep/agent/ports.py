@@ -21,22 +21,28 @@ class Ports:
 
     def __init__(self) -> None:
         self._held: dict[Address, socket.socket] = {}
+        self._promised: set[Address] = set()
         self._random = random.Random()  # noqa: S311  ports are no secret
 
     def pick(self) -> Address:
         """Reserve a free port."""
         for _ in range(200):
             address = Address(LOOPBACK, self._random.randint(_LOWEST, _HIGHEST))
-            if address not in self._held and is_free(address):
+            if address not in self._held and address not in self._promised and is_free(address):
                 self.hold(address)
                 return address
         raise Unavailable(f"no free port between {_LOWEST} and {_HIGHEST} on {LOOPBACK}")
 
     def pick_unheld(self) -> Address:
-        """Pick a free port for a program that may not share it with a reservation."""
+        """Pick a free port for a program that may not share it with a reservation, and promise it."""
         address = self.pick()
         self.release(address)
+        self.promise(address)
         return address
+
+    def promise(self, address: Address) -> None:
+        """Give a port to nobody else, also while the program it is for does not listen."""
+        self._promised.add(address)
 
     def hold(self, address: Address) -> None:
         """Reserve a given port; when a process listens there already it needs no reservation."""
@@ -54,7 +60,8 @@ class Ports:
             self._held[address] = reservation
 
     def release(self, address: Address) -> None:
-        """Give a port back; nothing when it is not held."""
+        """Give a port back; nothing when it is neither held nor promised."""
+        self._promised.discard(address)
         reservation = self._held.pop(address, None)
         if reservation is not None:
             reservation.close()

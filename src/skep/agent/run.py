@@ -23,7 +23,7 @@ from skep.clients import agent as wire
 from skep.clients.agent import AgentConnection, Open, Opened, SetHealth
 from skep.errors import Conflict, Invalid, SkepError, Unavailable
 from skep.model.instance import Health
-from skep.model.names import InstanceId, Namespace, ServiceName
+from skep.model.names import InstanceId, Namespace, ServiceName, is_dns_label
 from skep.model.violation import Violation
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,8 @@ LEARN_S = 0.5
 REPORT_S = 2.0
 """How long the registry is given to take that in."""
 PROBE_EVERY_S = 2.0
+SILENT_S = 10.0
+"""After so long a command that does not serve yet is spoken of."""
 _PROBE_FIRST_S = 0.1
 _PROBE_LIMIT_S = 2.0
 _FAILURES = 3
@@ -99,17 +101,40 @@ async def run_instance(request: RunRequest, data_dir: Path, inherited: Mapping[s
     `Unavailable` when no agent runs here or there is no configuration, `Invalid` when the command cannot be started,
     `Conflict` when its port or its id is taken.
     """
-    if shutil.which(request.command[0], path=inherited.get("PATH", os.defpath)) is None:
-        raise Invalid(f"cannot start {request.command[0]}: no such command")
+    _refuse_mistakes(request)
+    _refuse_missing(request.command[0], inherited.get("PATH", os.defpath))
     if request.port and await probe(RunProbe("tcp"), request.port):
-        raise Conflict(f"port {request.port} on {LOOPBACK} is taken by another program: choose another --port, or none")
+        raise Conflict(f"port {request.port} on {LOOPBACK} is taken by another program; choose another --port, or none")
     name = InstanceId(request.id or f"{request.service[:52]}-{secrets.token_hex(4)}")
     connection = await wire.connect(data_dir)
     try:
-        opened = await connection.call(_open(request, name), Opened)
+        try:
+            opened = await connection.call(_open(request, name), Opened)
+        except Invalid as error:  # the registry takes several at a time; here there is one
+            raise Invalid(error.message.replace("instances[0].", "")) from error
         return await _Run(request, data_dir, name, connection, opened).run(inherited)
     finally:
         await connection.close()
+
+
+def _refuse_mistakes(request: RunRequest) -> None:
+    names = [("--service", request.service), ("--namespace", request.namespace)]
+    names += [("--id", request.id)] if request.id else []
+    wrong = [
+        Violation(option, "invalid", f"{value!r} must be lower-case letters, digits and dashes, at most 63")
+        for option, value in names
+        if not is_dns_label(value)
+    ]
+    if not 0 <= request.port <= 65535:
+        wrong.append(Violation("--port", "invalid", f"{request.port} must be 1 to 65535, or 0 for a free one"))
+    if wrong:
+        raise Invalid(violations=wrong)
+
+
+def _refuse_missing(program: str, path: str) -> None:
+    if shutil.which(program, path=path) is None:
+        what = "it may not be executed" if Path(program).exists() else "no such command"
+        raise Invalid(f"cannot start {program}: {what}; write the command after --, as a shell would find it")
 
 
 def _open(request: RunRequest, name: InstanceId, opened: Opened | None = None, health: Health | None = None) -> Open:
@@ -193,15 +218,28 @@ class _Run:
     async def _probe(self) -> None:
         """Ask the command how it is, eagerly until it first serves."""
         failures = 0
+        silence = asyncio.get_running_loop().call_later(SILENT_S, self._tell_silence)
         while True:
             if await probe(self._request.probe, self._opened.port):
+                silence.cancel()
+                if self._health is Health.FAILING:
+                    log.warning("%s passes its probe again and gets calls", self._name)
                 failures = 0
                 self._report(Health.PASSING)
             else:
                 failures += 1
                 if self._health is Health.PASSING and failures >= _FAILURES:
+                    log.warning("%s fails its probe and gets no calls until it passes", self._name)
                     self._report(Health.FAILING)
             await asyncio.sleep(_PROBE_FIRST_S if self._health is Health.STARTING else PROBE_EVERY_S)
+
+    def _tell_silence(self) -> None:
+        if self._health is Health.STARTING:
+            log.warning(
+                "%s does not pass its probe (%s on %s:%d) after %d s and gets no calls: does the command listen on $PORT? "
+                "One that only calls others needs --probe none",
+                self._name, self._request.probe.kind, LOOPBACK, self._opened.port, SILENT_S,
+            )  # fmt: skip
 
     async def _keep_session(self) -> None:
         """Report health as it changes; when the agent goes away, come back to it as the same instance."""

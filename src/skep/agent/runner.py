@@ -105,7 +105,7 @@ class Agent:
             directory=Path.cwd(),
             zone=zone,
         )
-        return Pods(source, around, records_in(folder / "pods"), lambda: self.ports.pick_unheld().port)
+        return Pods(source, around, records_in(folder / "pods"), self.ports)
 
     async def run(self, path: Path, *, leave: bool) -> None:
         """Recover what an earlier agent left, run until told to stop, then stop everything."""
@@ -203,7 +203,7 @@ def _only_agent(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             pid = os.pread(descriptor, 20, 0).decode().strip()
             raise Conflict(
-                f"an agent runs already for {folder.parent} (pid {pid}): stop it, or choose another --data-dir"
+                f"an agent runs already for {folder.parent} (pid {pid}); stop it, or choose another --data-dir"
             ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)

@@ -18,7 +18,7 @@ from skep.agent.envoy import Envoy
 from skep.agent.envoys import Envoys
 from skep.agent.logs import Place, read_logs
 from skep.agent.ports import LOOPBACK, Ports
-from skep.agent.sidecars import SidecarRequest, Sidecars, key_of
+from skep.agent.sidecars import Attachment, SidecarRequest, Sidecars, key_of
 from skep.agent.traffic import TrafficMeter
 from skep.clients.agent import (
     MAX_LINE_BYTES,
@@ -104,20 +104,20 @@ class AgentServer:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert self._group is not None
-        self._group.create_task(_Connection(self._parts, self._sessions, reader, writer).serve())
+        self._group.create_task(_fenced(_Connection(self._parts, self._sessions, reader, writer)))
 
     async def _detach_unclaimed(self) -> None:
-        left = [
-            key
-            for key, attachment in self._parts.sidecars.attachments().items()
-            if attachment.request.owner == "session"
-        ]
+        left = []
+        for key, attachment in self._parts.sidecars.attachments().items():
+            if attachment.request.owner == "session":
+                left.append(key)
+                self._parts.ports.promise(attachment.request.application)
         if left:
             await asyncio.sleep(CLAIM_S)
         for key in left:
             if key not in self._sessions:
                 log.info("%s/%s: nobody came back to it, detached", key.service, key.id)
-                await self._parts.sidecars.detach(key)
+                await detach(self._parts, key)
 
 
 class _Connection:
@@ -156,9 +156,11 @@ class _Connection:
         if key is not None:
             # A cancelled connection means that the agent stops: then the sidecars are detached, or left, all together.
             task = asyncio.current_task()
-            if task is not None and not task.cancelling():
-                await self._parts.sidecars.detach(key)
-            self._sessions.discard(key)
+            try:
+                if task is not None and not task.cancelling():
+                    await detach(self._parts, key)
+            finally:
+                self._sessions.discard(key)
 
     async def _answer_all(self, lines: "asyncio.Queue[bytes]") -> None:
         while True:
@@ -169,6 +171,9 @@ class _Connection:
                 reply = Reply(error=Failure(error.code, error.message))
             except msgspec.DecodeError as error:
                 reply = Reply(error=Failure(Invalid.code, f"not a request of this agent's version: {error}"))
+            except Exception:  # a bug in one answer ends neither the session nor the agent
+                log.exception("a request failed: %s", line[:200])
+                reply = Reply(error=Failure(SkepError.code, "the agent failed at this; see its log"))
             with contextlib.suppress(OSError):
                 await self._send(reply)
 
@@ -202,16 +207,14 @@ class _Connection:
             raise Conflict("this connection has a session already")
         attachment = self._parts.sidecars.attachments().get(key)
         if key in self._sessions or (attachment is not None and attachment.request.owner != "session"):
-            raise Conflict(f"instance {key.id} of {key.service} runs already on this host: choose another --id")
+            raise Conflict(f"instance {key.id} of {key.service} runs already on this host; choose another --id")
         self._sessions.add(key)
+        application = self._application(request, attachment)
         try:
-            port = request.port or (
-                attachment.request.application.port if attachment else self._parts.ports.pick_unheld().port
-            )
             sidecar = await self._parts.sidecars.attach(
                 SidecarRequest(
                     key=key,
-                    application=Address(LOOPBACK, port),
+                    application=application,
                     protocol=request.protocol,
                     labels=request.labels,
                     weight=request.weight,
@@ -224,15 +227,40 @@ class _Connection:
             )
         except BaseException:
             self._sessions.discard(key)
+            self._parts.ports.release(application)
             raise
         self._key = key
-        return Opened(sidecar.outbound, sidecar.inbound, port)
+        return Opened(sidecar.outbound, sidecar.inbound, application.port)
+
+    def _application(self, request: Open, attachment: Attachment | None) -> Address:
+        """Say where the command listens: as it wants, as before, or on a free port; promised to it meanwhile."""
+        if not request.port and attachment is None:
+            return self._parts.ports.pick_unheld()
+        port = request.port or (attachment.request.application.port if attachment else 0)
+        self._parts.ports.promise(Address(LOOPBACK, port))
+        return Address(LOOPBACK, port)
 
     async def _set_health(self, request: SetHealth) -> bool:
         if self._key is None:
             raise Conflict("open a session first")
         await self._parts.sidecars.set_health(self._key, request.health)
         return await self._parts.sidecars.settle(self._key)
+
+
+async def _fenced(connection: _Connection) -> None:
+    """Serve one caller; a bug there is its own, not the end of the agent and of everybody else's session."""
+    try:
+        await connection.serve()
+    except Exception:
+        log.exception("a connection failed and was closed")
+
+
+async def detach(parts: AgentParts, key: InstanceKey) -> None:
+    """Take away a session's sidecar and give its port back."""
+    attachment = parts.sidecars.attachments().get(key)
+    await parts.sidecars.detach(key)
+    if attachment is not None:
+        parts.ports.release(attachment.request.application)
 
 
 def _remove(path: Path) -> None:

@@ -18,6 +18,8 @@ class LogQuery(msgspec.Struct, frozen=True):
     namespace: str
     pod: str
     container: str = ""
+    node: str = ""
+    """Which host runs it."""
     follow: bool = False
     previous: bool = False
     tail_lines: int | None = None

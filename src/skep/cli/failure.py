@@ -2,7 +2,7 @@
 
 import sys
 
-from skep.errors import Conflict, Denied, Invalid, NotFound, SkepError, Unauthenticated, Unsupported
+from skep.errors import Conflict, Denied, Invalid, NotFound, SkepError, Unauthenticated, Unavailable, Unsupported
 
 NEXT: dict[type[SkepError], str] = {
     Unauthenticated: "give the token with --token or SKEP_TOKEN; the server wrote it to tokens/admin in its data directory",
@@ -10,6 +10,7 @@ NEXT: dict[type[SkepError], str] = {
     NotFound: "see what there is with `skep get KIND -A`",
     Conflict: "somebody else wrote it meanwhile: look at it with `skep get`, and try again",
     Invalid: "correct that, and try again",
+    Unavailable: "try again; if it stays so, see the logs in the folder that `skep up` named",
     Unsupported: "see what is served with `skep get --help` and docs/guides",
 }
 _START = "start the platform with `skep up`, or name another server with --server or SKEP_SERVER"
@@ -26,7 +27,7 @@ def describe_failure(error: SkepError) -> list[str]:
         message, advice = message.partition(" (")[0], _START
     elif message.startswith("no agent runs"):
         message, _, advice = message.rpartition(": ")
-    elif not isinstance(error, Invalid) and "; " in message and len(message.splitlines()) == 1:
+    elif not (isinstance(error, Invalid) and error.violations) and "; " in message and len(message.splitlines()) == 1:
         # Our own messages end in what to do.
         message, _, ours = message.rpartition("; ")
         advice = advice if isinstance(error, Unauthenticated) else ours

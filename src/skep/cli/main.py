@@ -46,7 +46,9 @@ app.add_typer(platform.agent_app, name="agent")
 def run(
     command: Annotated[list[str], typer.Argument(help="The command and its arguments, after --.")],
     service: Annotated[str, typer.Option("--service", "-s", help="The service it is an instance of.")],
-    port: Annotated[int, typer.Option("--port", "-p", help="Where it listens on 127.0.0.1; 0 for a free port.")] = 0,
+    port: Annotated[
+        int, typer.Option("--port", "-p", min=0, max=65535, help="Where it listens on 127.0.0.1; 0 for a free port.")
+    ] = 0,
     namespace: NamespaceOption = "default",
     label: Annotated[list[str] | None, typer.Option("--label", "-l", help="A label: version=v2.")] = None,
     instance: Annotated[str, typer.Option("--id", help="Name of the instance; made up when not given.")] = "",

@@ -16,6 +16,8 @@ from skep.errors import Unavailable
 
 HEADINGS = ("SERVICE", "INSTANCES", "REQ/S", "SUCCESS", "P50", "P99")
 REFRESH_S = 1.0
+WORRYING = 0.99
+"""Below this share of answers without an error a line is red."""
 
 
 async def top(installation: Installation, namespace: str, once: bool, output: Output) -> None:
@@ -89,12 +91,18 @@ def _milliseconds(value: float | None) -> str:
     return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms"
 
 
+def colour(traffic: Traffic) -> str:
+    """Choose a line's colour: red where callers are failed, yellow where an instance is not there for them."""
+    if (traffic.success_ratio is not None and traffic.success_ratio < WORRYING) or not traffic.passing:
+        return "red"
+    return "yellow" if traffic.passing < traffic.instances or traffic.success_ratio not in (None, 1.0) else ""
+
+
 def _picture(shown: Sequence[Traffic], namespace: str) -> Group:
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for name in heading(namespace):
         table.add_column(name, justify="left" if name in ("NAMESPACE", "SERVICE") else "right", no_wrap=True)
     for each in shown:
-        ill = each.passing < each.instances or (each.success_ratio is not None and each.success_ratio < 0.99)
-        table.add_row(*cells(each, namespace), style="red" if ill else "")
+        table.add_row(*cells(each, namespace), style=colour(each))
     window = f"over the last {shown[0].window_s:.0f} s" if shown else "no service runs here yet"
     return Group(table, Text(f"{window}; Ctrl-C ends this", style="dim"))

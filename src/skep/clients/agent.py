@@ -73,7 +73,7 @@ class ReadStats(msgspec.Struct, frozen=True, tag_field="op", tag="stats"):
 class ReadLogs(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="logs"):
     """Answered with `Chunk`s of what a process or a pod's replica wrote, then null; with `follow` until it is gone.
 
-    A pod is followed through its restarts.
+    The first chunk comes at once, empty when nothing is written yet. A pod is followed through its restarts.
     """
 
     process: str = ""
@@ -85,7 +85,7 @@ class ReadLogs(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="l
     streams: tuple[Literal["stdout", "stderr"], ...] = ("stdout", "stderr")
     follow: bool = False
     tail: int = -1
-    """How many of the last lines of each stream to begin with; -1 for all."""
+    """How many of the last lines to begin with, those of the stream written last before the other's; -1 for all."""
 
 
 Request = Open | SetHealth | RestartEnvoy | ListProxies | ListProcesses | ReadStats | ReadLogs

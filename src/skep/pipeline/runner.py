@@ -62,6 +62,7 @@ class Pipeline:
         self._feed = Feed(self._memo, registry.members, registry.labelled)
         self._refusals = Refusals()
         self._answers: dict[Demand, tuple[Encoded, ...]] = {}
+        self._broken: dict[Demand, str] = {}
         self._taken: dict[ObjectRef, Resource[Record]] = {}
         self._clock = clock
         self._statuses = StatusWriter(store, clock)
@@ -93,6 +94,13 @@ class Pipeline:
                 if self._clock.monotonic() >= self._objects_from:
                     await self._take_in_objects(group)
 
+    def trouble(self) -> str:
+        """Say what cannot be compiled although it is valid, which is a bug; empty when all is."""
+        if not self._broken:
+            return ""
+        what, why = next(iter(self._broken.items()))
+        return f"{len(self._broken)} cannot be compiled and keep their last good answer, such as {what.name}: {why}"
+
     # What xDS asks of a Source.
 
     def watch(self, demand: Demand) -> tuple[Encoded, ...]:
@@ -106,6 +114,7 @@ class Pipeline:
         """Forget an answer that nobody asks for."""
         if self._answers.pop(demand, None) is not None:
             self._memo.unwatch(answer_to, demand)
+            self._broken.pop(demand, None)
             self._refusals.forget(demand)
 
     def answer(self, demand: Demand) -> tuple[Encoded, ...]:
@@ -252,9 +261,11 @@ class Pipeline:
     def _recompute(self, demand: Demand, read: Callable[..., tuple[Encoded, ...]]) -> bool:
         try:
             answer = read(answer_to, demand)
-        except Exception:  # a bug in one unit must not stop the others; its last good answer stays
+        except Exception as error:  # a bug in one unit must not stop the others; its last good answer stays
             log.exception("cannot compile %s %s; its last good answer stays", demand.type_url, demand.name)
+            self._broken[demand] = type(error).__name__
             return False
+        self._broken.pop(demand, None)
         if answer == self._answers[demand]:
             return False
         self._answers[demand] = answer

@@ -20,6 +20,10 @@ GROUP_LIMIT = 2_000
 """Changes in one commit; more wait for the next, so that no write waits for long."""
 
 
+TROUBLE_S = 30.0
+"""For so long a write that failed is told, when none was tried since."""
+
+
 class _Request:
     """Writes that wait for the next commit, and who waits for them."""
 
@@ -51,6 +55,14 @@ class Store:
         self._queue: list[_Request] = []
         self._committer: asyncio.Task[None] | None = None
         self._open = False
+        self._failure: tuple[float, str] | None = None
+
+    @property
+    def trouble(self) -> str:
+        """Say why writes fail; empty when the last one did not, or was long ago."""
+        if self._failure is None or self._clock.monotonic() - self._failure[0] > TROUBLE_S:
+            return ""
+        return f"the last write failed: {self._failure[1]}"
 
     async def open(self) -> None:
         """Read every live document into memory."""
@@ -170,8 +182,11 @@ class Store:
             self._fail(accepted, Unavailable("the store stopped while it wrote; read again to see what was written"))
             raise
         except Exception as error:  # noqa: BLE001  handed to every caller of the group, who raises it; memory is as it was
+            self._failure = (self._clock.monotonic(), str(error) or type(error).__name__)
             self._fail(accepted, error)
             return
+        if plan.changes:
+            self._failure = None
         self._apply(plan.changes)
         for request in accepted:
             if not request.future.done():

@@ -5,9 +5,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from skep.model.notes import unhonoured
 from skep.workloads.environment import LOCAL_ADDRESS
 from skep.workloads.status import HONOURED
-from skep.workloads.template import PodSpec, unhonoured
+from skep.workloads.template import PodSpec
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +56,7 @@ def pod_status(spec: PodSpec, view: ReplicaView, last: Mapping[str, Any], now: s
     ]
     ignored = unhonoured(spec, "spec")
     if ignored:
-        text = "recorded, not acted on: " + "; ".join(f"{path} ({why})" for path, why in ignored)
+        text = "recorded, not acted on: " + "; ".join(f"{note.path} ({note.reason})" for note in ignored)
         conditions.append(_condition(last, now, HONOURED, holds=False, reason="FieldsIgnored", message=text))
     return {
         "phase": "Running" if view.ever_ran else "Pending",

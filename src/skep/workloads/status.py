@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
+from skep.model.notes import unhonoured
 from skep.workloads.plan import ObservedPod, Wanted, can_run, limits, template_hash
-from skep.workloads.template import unhonoured
 
 HONOURED = "skep.dev/Honoured"
 NO_COMMAND = (
@@ -47,7 +47,7 @@ def deployment_status(situation: Situation) -> dict[str, Any]:
         conditions.append(_condition(situation, "ReplicaFailure", "True", "NoCommand", NO_COMMAND))
     ignored = unhonoured(situation.wanted.body.spec, "spec")
     if ignored:
-        message = "recorded, not acted on: " + "; ".join(f"{path} ({why})" for path, why in ignored)
+        message = "recorded, not acted on: " + "; ".join(f"{note.path} ({note.reason})" for note in ignored)
         conditions.append(_condition(situation, HONOURED, "False", "FieldsIgnored", message))
     return {**counts, "conditions": conditions}
 

@@ -220,21 +220,3 @@ class PodTemplate(Record):
 
     metadata: TemplateMeta = TemplateMeta()
     spec: PodSpec
-
-
-def unhonoured(record: Record, path: str) -> list[tuple[str, str]]:
-    """Return path and reason of every field that is set, not empty, and not acted on."""
-    found = []
-    for name, info in type(record).model_fields.items():
-        value = getattr(record, name)
-        where = f"{path}.{info.alias or name}" if path else str(info.alias or name)
-        extra = info.json_schema_extra
-        if isinstance(extra, dict) and "unhonoured" in extra and value not in (None, "", (), [], {}):
-            found.append((where, str(extra["unhonoured"])))
-        elif isinstance(value, Record):
-            found.extend(unhonoured(value, where))
-        elif isinstance(value, tuple):
-            for index, item in enumerate(value):
-                if isinstance(item, Record):
-                    found.extend(unhonoured(item, f"{where}[{index}]"))
-    return found

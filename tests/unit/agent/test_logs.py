@@ -1,6 +1,7 @@
 """Reading what processes wrote, from files that grow, are cut and are replaced."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,9 @@ def read(request: ReadLogs, *places: Place | None) -> list[tuple[str, str]]:
     async def collect() -> list[tuple[str, str]]:
         return [(chunk.stream, chunk.text) async for chunk in read_logs(request, locate)]
 
-    return asyncio.run(collect())
+    first, *rest = asyncio.run(collect())
+    assert first == ("stdout", ""), "says at once that there is something to read"
+    return rest
 
 
 def place(folder: Path, stdout: str = "", stderr: str = "", *, ended: bool = True) -> Place:
@@ -45,6 +48,18 @@ def test_one_stream_only(tmp_path: Path) -> None:
 def test_last_lines(tmp_path: Path, tail: int, expected: str) -> None:
     found = read(ReadLogs(process="p", tail=tail), place(tmp_path / "run", "a\nb\nc\n"))
     assert "".join(text for _, text in found) == expected
+
+
+def test_last_lines_are_those_of_the_stream_written_last(tmp_path: Path) -> None:
+    both = place(tmp_path / "run", "a\nb\n", "x\ny\n")
+    os.utime(tmp_path / "run" / "stderr", (1, 1))
+    assert read(ReadLogs(process="p", tail=2), both) == [("stdout", "a\nb\n")]
+    assert read(ReadLogs(process="p", tail=3), both) == [("stderr", "y\n"), ("stdout", "a\nb\n")]
+
+
+def test_no_previous_run_is_said() -> None:
+    with pytest.raises(NotFound, match="no previous run"):
+        read(ReadLogs(pod="p", previous=True), None)
 
 
 def test_follow_goes_on_in_the_next_run(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from skep.cli.top import cells, heading
+from skep.cli.top import cells, colour, heading
 from skep.clients.agent import Traffic
 
 
@@ -32,3 +32,9 @@ def test_no_calls_no_numbers() -> None:
 
 def test_what_is_below_a_millisecond_is_said_to_be() -> None:
     assert cells(traffic(p50_ms=0.0, p99_ms=0.99), "shop")[4:] == ("< 1 ms", "< 1 ms")
+
+
+def test_lines_are_red_where_callers_are_failed_and_yellow_where_something_is_amiss() -> None:
+    assert colour(traffic(passing=2)) == colour(traffic(passing=2, success_ratio=None)) == ""
+    assert colour(traffic(passing=1)) == colour(traffic(passing=2, success_ratio=0.999)) == "yellow"
+    assert colour(traffic(passing=0)) == colour(traffic(passing=2, success_ratio=0.98)) == "red"

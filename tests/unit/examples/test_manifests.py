@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from skep.kinds import Kind, kind_for, notes, parse_body
+from skep.kinds import Kind, kind_for, parse_body
+from skep.model.notes import notes
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 MANIFESTS = sorted(EXAMPLES.rglob("*.yaml"))

@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from skep.kinds import kind_for, notes, parse_body
+from skep.kinds import kind_for, parse_body
+from skep.model.notes import notes
 from skep.routing.defaults import edge_gateway, edge_secret, gateway_class, namespaces
 
 DOCUMENTS = [*namespaces(), gateway_class(), edge_secret("chain", "key"), edge_gateway("127.0.0.1", 8080, 8443)]

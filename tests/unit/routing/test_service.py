@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skep.kinds import kind_for, notes, parse
+from skep.kinds import kind_for, parse
+from skep.model.notes import notes
 from tests.support.manifests import anything, deep, paths, service
 
 

@@ -121,9 +121,11 @@ def test_a_failed_commit_changes_nothing_and_the_next_one_works() -> None:
             await store.write([Update(A, b"2")])
         assert (store.get(A).document, store.revision.value) == (b"1", 1)
         assert list(await store.changes_since(1)) == []
+        assert "disk full" in store.trouble
         backend.failure = None
         (entry,) = await store.write([Update(A, b"3", expect=1)])
         assert entry.revision == 2
+        assert not store.trouble
         await store.close()
 
     asyncio.run(run())

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from skep.model.notes import unhonoured
 from skep.workloads.spec import Deployment, LabelSelector, Pod, selects, validate_deployment, validate_pod
-from skep.workloads.template import unhonoured
 
 PROBE: dict[str, Any] = {"httpGet": {"path": "/", "port": 80}}
 
@@ -141,7 +141,7 @@ def test_what_is_not_honoured_is_listed_unless_empty() -> None:
             container={"resources": {}, "ports": [{"containerPort": 1, "hostIP": "1.2.3.4"}]},
         )
     )
-    found = dict(unhonoured(body.spec, "spec"))
+    found = {note.path: note.reason for note in unhonoured(body.spec, "spec")}
     assert "spec.revisionHistoryLimit" in found
     assert "spec.template.spec.nodeSelector" in found
     assert "spec.template.spec.volumes" not in found

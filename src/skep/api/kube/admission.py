@@ -12,8 +12,9 @@ from skep.api.errors import Problem
 from skep.api.kube.defaults import immutable_paths, with_defaults
 from skep.api.kube.target import Target
 from skep.errors import Conflict, Invalid
-from skep.kinds import Note, notes, parse, without_nulls
+from skep.kinds import parse, without_nulls
 from skep.model.metadata import KNOWN
+from skep.model.notes import Note, notes
 from skep.model.violation import Violation
 
 Document = dict[str, Any]

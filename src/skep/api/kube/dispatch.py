@@ -117,11 +117,19 @@ class ResourceApi:
         if self._parts.pod_log is None:
             raise Unavailable("logs are not available from this server; use `skep logs` on the replica's host")
         query = request.query_params
+        spec = msgspec.json.decode(entry.document).get("spec") or {}
+        container = query.get("container", "")
+        if container and container not in [each["name"] for each in spec.get("containers") or ()]:
+            raise Invalid(f"container {container[:63]} is not valid for pod {target.name}")
+        for option in ("sinceSeconds", "sinceTime", "timestamps"):
+            if query.get(option, "") not in ("", "false"):
+                raise Invalid(f"{option}: not supported: lines are kept as they were written, without their time")
         lines = await self._parts.pod_log(
             LogQuery(
                 namespace=target.namespace,
                 pod=target.name,
-                container=query.get("container", ""),
+                container=container,
+                node=spec.get("nodeName", ""),
                 follow=query.get("follow", "") in ("true", "1"),
                 previous=query.get("previous", "") in ("true", "1"),
                 tail_lines=_count(query.get("tailLines", ""), "tailLines"),
