@@ -302,7 +302,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def interrupted(_number: int, _frame: object) -> None:
-    """Take SIGTERM as Ctrl-C."""
+    """End in order."""
     raise KeyboardInterrupt
 
 
@@ -311,7 +311,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="demo", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=None, help="end after this long; on Ctrl-C when not given")
     parser.add_argument("--rate", type=float, default=10.0, help="rides per second")
-    signal.signal(signal.SIGTERM, interrupted)
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: shells let background jobs ignore it
+        signal.signal(number, interrupted)
     return run(parser.parse_args())
 
 

@@ -1,5 +1,6 @@
 """What every test shares: the anyio backend, the markers that follow from a test's folder, and CI's ban on skips."""
 
+import signal
 from collections.abc import Generator
 from pathlib import Path
 
@@ -8,6 +9,11 @@ from hypothesis import settings
 
 settings.register_profile("skep", deadline=None)  # others use the machine too: slow is no failure
 settings.load_profile("skep")
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what it puts into the background with Ctrl-C ignored, and programs under test would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

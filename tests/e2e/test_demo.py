@@ -45,12 +45,16 @@ def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
             [sys.executable, "examples/demo.py"],
             cwd=ROOT, env=demo_env(tmp_path), stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
         )  # fmt: skip
-    deadline = time.perf_counter() + LIMIT_S
-    while "order-grabbing" not in output.read_text():
-        assert demo.poll() is None, output.read_text()
-        assert time.perf_counter() < deadline, output.read_text()
-        time.sleep(0.2)
-    demo.send_signal(signal.SIGINT)
-    assert demo.wait(60) == 0, output.read_text()
+    try:
+        deadline = time.perf_counter() + LIMIT_S
+        while "order-grabbing" not in output.read_text():
+            assert demo.poll() is None, output.read_text()
+            assert time.perf_counter() < deadline, output.read_text()
+            time.sleep(0.2)
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(60) == 0, output.read_text()
+    finally:
+        demo.terminate()
+        demo.wait(60)
     assert "nothing is left running" in output.read_text()
     assert leftovers(tmp_path) == []
