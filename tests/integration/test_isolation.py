@@ -5,6 +5,7 @@ larger than it otherwise would.
 """
 
 import json
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -163,3 +164,36 @@ def test_a_taken_port_is_told_and_the_other_listeners_go_on(skep: Platform, rout
     assert status(skep, "/x") == 200
     skep.call("PATCH", path, {"spec": {"listeners": listeners}})
     assert json.dumps(skep.call("GET", path)["spec"]["listeners"]) == json.dumps(listeners)
+    soon(lambda: ports_programmed(skep, path) == {"http": "True", "https": "True"})
+
+
+def ports_programmed(skep: Platform, path: str) -> dict[str, str]:
+    return {
+        listener["name"]: condition["status"]
+        for listener in skep.call("GET", path)["status"]["listeners"]
+        for condition in listener["conditions"]
+        if condition["type"] == "Programmed"
+    }
+
+
+def test_a_port_that_becomes_free_is_taken_without_being_asked(skep: Platform) -> None:
+    path = "/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways/edge"
+    listeners = skep.call("GET", path)["spec"]["listeners"]
+    with socket.create_server(("127.0.0.1", 0)) as occupant:
+        port = occupant.getsockname()[1]
+        taken = {"name": "taken", "port": port, "protocol": "HTTP"}
+        skep.call("PATCH", path, {"spec": {"listeners": [*listeners, taken]}})
+        soon(lambda: ports_programmed(skep, path) == {"http": "True", "https": "True", "taken": "False"})
+    soon(lambda: ports_programmed(skep, path)["taken"] == "True", limit_s=15)
+    with socket.create_connection(("127.0.0.1", port), timeout=5):
+        pass
+    skep.call("PATCH", path, {"spec": {"listeners": listeners}})
+
+
+def test_nothing_is_called_programmed_before_a_proxy_has_it_nor_long_after() -> None:
+    path = "/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways/edge"
+    with server() as running:
+        soon(lambda: ports_programmed(running, path) == {"http": "False", "https": "False"})
+        with gateway(running):
+            soon(lambda: ports_programmed(running, path) == {"http": "True", "https": "True"})
+        soon(lambda: ports_programmed(running, path) == {"http": "False", "https": "False"}, limit_s=20)

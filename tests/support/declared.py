@@ -5,9 +5,12 @@ from typing import Any
 
 import msgspec
 
+from skep.compiler.addresses import our_gateways
+from skep.compiler.edge import edge_ports
 from skep.compiler.facts import (
     AcceptedFact,
     AttachedFact,
+    EdgeAcceptedFact,
     EdgeRejectedFact,
     LabelledFact,
     MembersFact,
@@ -86,6 +89,7 @@ def world(*documents: Document, instances: Iterable[Instance] = ()) -> Memo:
     """Return a memory in which these documents are declared and these instances run."""
     memo = Memo()
     declare(memo, [resource_of(document) for document in documents], instances)
+    accept_edges(memo)
     return memo
 
 
@@ -104,3 +108,10 @@ def reject(memo: Memo, ref: ObjectRef, generation: int, message: str, last: Reso
 def reject_edge(memo: Memo, edge_port: str, message: str) -> None:
     """A gateway's proxy could not listen."""
     memo.set(EdgeRejectedFact(edge_port), message)
+
+
+def accept_edges(memo: Memo, *but: str) -> None:
+    """The proxies of all Gateways listen on all they were told of, but for these ports."""
+    for ref in memo.get(our_gateways):
+        for port in memo.get(edge_ports, ref):
+            memo.set(EdgeAcceptedFact(port.name), None if port.name in but else port)

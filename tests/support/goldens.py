@@ -30,7 +30,7 @@ from skep.ir.upstream import Endpoints, Upstream
 from skep.kinds import parse
 from skep.model.names import GATEWAY_GROUP, Namespace, ObjectRef
 from skep.model.resource import Record, Resource
-from tests.support.declared import declare, instance_of, kind_of, reject, reject_edge
+from tests.support.declared import accept_edges, declare, instance_of, kind_of, reject, reject_edge
 
 ROOT = Path(__file__).parents[1] / "golden"
 REDACTED = "redacted"
@@ -99,6 +99,7 @@ def run(case: Path) -> tuple[Ir, dict[str, Any]]:
         _reject(memo, item)
     for item in given.get("edge_rejected", []):
         reject_edge(memo, item["port"], item["message"])
+    accept_edges(memo)
     return _ask(memo, given.get("ask", {})), _statuses(memo, resources, refused)
 
 

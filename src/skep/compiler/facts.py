@@ -8,6 +8,7 @@ from typing import cast
 import msgspec
 
 from skep.compiler.memo import Memo
+from skep.ir.edge import EdgePort
 from skep.model.instance import Instance
 from skep.model.names import Namespace, ObjectRef, ServiceId
 from skep.model.resource import Record, Resource
@@ -65,6 +66,12 @@ class EdgeRejectedFact(msgspec.Struct, frozen=True):
     edge_port: str
 
 
+class EdgeAcceptedFact(msgspec.Struct, frozen=True):
+    """The port that a gateway's proxy listens on, as it took it."""
+
+    edge_port: str
+
+
 class Rejection(msgspec.Struct, frozen=True):
     """A refusal of one generation of an object."""
 
@@ -110,3 +117,8 @@ def accepted(memo: Memo, ref: ObjectRef) -> Resource[Record] | None:
 def edge_rejected(memo: Memo, edge_port: str) -> str | None:
     """Return why a gateway's proxy cannot listen there, or None."""
     return cast("str | None", memo.fact(EdgeRejectedFact(edge_port)))
+
+
+def edge_accepted(memo: Memo, edge_port: str) -> EdgePort | None:
+    """Return the port of that name that a gateway's proxy listens on, or None."""
+    return cast("EdgePort | None", memo.fact(EdgeAcceptedFact(edge_port)))

@@ -39,15 +39,15 @@ def gateway_status(memo: Memo, declared: Resource[Gateway]) -> Document | None:
         return None
     views = judge_listeners(memo, declared)
     addresses = memo.get(addresses_of, declared.ref)
-    refused = _refusals(memo, declared.ref)
+    troubles = _troubles(memo, declared.ref)
     generation = declared.meta.generation
     return {
         "addresses": [{"type": "IPAddress", "value": address} for address in addresses],
         "conditions": [
             condition("Accepted", _accepted(declared, views), generation),
-            condition("Programmed", _programmed(memo, declared, views, refused), generation),
+            condition("Programmed", _programmed(memo, declared, views, troubles), generation),
         ],
-        "listeners": _listeners(memo, declared, views, refused),
+        "listeners": _listeners(memo, declared, views, troubles),
     }
 
 
@@ -60,7 +60,7 @@ def attached_routes(memo: Memo, ref: ObjectRef) -> Counter[str]:
 
 
 def _listeners(
-    memo: Memo, declared: Resource[Gateway], views: tuple[ListenerView, ...], refused: dict[int, str]
+    memo: Memo, declared: Resource[Gateway], views: tuple[ListenerView, ...], troubles: dict[int, Verdict]
 ) -> list[Document]:
     counts = memo.get(attached_routes, declared.ref)
     generation = declared.meta.generation
@@ -71,7 +71,7 @@ def _listeners(
             "attachedRoutes": counts[view.name],
             "conditions": [
                 condition("Accepted", view.conflicted or view.accepted, generation),
-                condition("Programmed", _listener_programmed(view, refused), generation),
+                condition("Programmed", _listener_programmed(view, troubles), generation),
                 condition("ResolvedRefs", view.resolved, generation),
                 condition("Conflicted", _conflicted(view), generation),
             ],
@@ -86,13 +86,11 @@ def _conflicted(view: ListenerView) -> Verdict:
     return Verdict(good=True, reason=view.conflicted.reason, message=view.conflicted.message)
 
 
-def _listener_programmed(view: ListenerView, refused: dict[int, str]) -> Verdict:
+def _listener_programmed(view: ListenerView, troubles: dict[int, Verdict]) -> Verdict:
     if not view.live:
         because = next(item for item in (view.conflicted, view.accepted, view.resolved) if item and not item.good)
         return Verdict(good=False, reason="Invalid", message=because.message)
-    if view.port in refused:
-        return Verdict(good=False, reason="Invalid", message=refused[view.port])
-    return PROGRAMMED
+    return troubles.get(view.port, PROGRAMMED)
 
 
 def _accepted(declared: Resource[Gateway], views: tuple[ListenerView, ...]) -> Verdict:
@@ -111,7 +109,7 @@ def _accepted(declared: Resource[Gateway], views: tuple[ListenerView, ...]) -> V
 
 
 def _programmed(
-    memo: Memo, declared: Resource[Gateway], views: tuple[ListenerView, ...], refused: dict[int, str]
+    memo: Memo, declared: Resource[Gateway], views: tuple[ListenerView, ...], troubles: dict[int, Verdict]
 ) -> Verdict:
     rejection = facts.rejected(memo, declared.ref)
     if rejection is not None and rejection.generation == declared.meta.generation:
@@ -120,16 +118,23 @@ def _programmed(
         return Verdict(good=False, reason="AddressNotAssigned", message="none of the addresses asked for can be used")
     if not any(view.live for view in views):
         return Verdict(good=False, reason="Invalid", message="no listener can be served")
-    if refused:
-        return Verdict(good=False, reason="AddressNotUsable", message=sentences(refused.values()))
-    return PROGRAMMED
+    if not troubles:
+        return PROGRAMMED
+    refused = [item for item in troubles.values() if item.reason != "Pending"]
+    reason = "AddressNotUsable" if refused else "Pending"
+    return Verdict(good=False, reason=reason, message=sentences(item.message for item in refused or troubles.values()))
 
 
-def _refusals(memo: Memo, ref: ObjectRef) -> dict[int, str]:
-    """Return why the proxy cannot listen, by port."""
-    found: dict[int, str] = {}
+def _troubles(memo: Memo, ref: ObjectRef) -> dict[int, Verdict]:
+    """Return why the proxy does not listen as declared, by port."""
+    found: dict[int, Verdict] = {}
     for port in memo.get(edge_ports, ref):
         message = facts.edge_rejected(memo, port.name)
+        taken = facts.edge_accepted(memo, port.name)
         if message is not None:
-            found.setdefault(port.address.port, f"cannot listen on {port.address}: {message}")
+            message = f"cannot listen on {port.address}: {message}"
+            found[port.address.port] = Verdict(good=False, reason="Invalid", message=message)
+        elif taken is None or (taken.address, taken.servers) != (port.address, port.servers):
+            waiting = Verdict(good=False, reason="Pending", message=f"no proxy listens on {port.address} yet")
+            found.setdefault(port.address.port, waiting)
     return found

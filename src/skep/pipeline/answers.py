@@ -22,7 +22,7 @@ def answer_to(memo: Memo, demand: Demand) -> Answer:
     if demand.name == WILDCARD:
         return _everything(memo, demand)
     if isinstance(demand.viewer, GatewayNode):
-        return _for_gateway(memo, demand, _gateway(demand.viewer))
+        return _for_gateway(memo, demand, gateway_of(demand.viewer))
     namespace = demand.viewer.namespace if isinstance(demand.viewer, SidecarNode) else demand.viewer
     return _for_sidecar(memo, demand, namespace)
 
@@ -35,9 +35,9 @@ def _everything(memo: Memo, demand: Demand) -> Answer:
         return encode.encode_sidecar_clusters(node) if demand.type_url == names.CDS else ()
     if isinstance(node, GatewayNode):
         if demand.type_url == names.LDS:
-            return tuple(memo.get(_encoded_port, port) for port in memo.get(edge_ports, _gateway(node)))
+            return tuple(memo.get(_encoded_port, port) for port in memo.get(edge_ports, gateway_of(node)))
         if demand.type_url == names.CDS:
-            found = (memo.get(_encoded_upstream, name) for name in memo.get(edge_upstreams, _gateway(node)))
+            found = (memo.get(_encoded_upstream, name) for name in memo.get(edge_upstreams, gateway_of(node)))
             return tuple(each for some in found for each in some)
     return ()
 
@@ -113,5 +113,6 @@ def _upstream_set(memo: Memo, gateway: ObjectRef) -> frozenset[str]:
     return frozenset(memo.get(edge_upstreams, gateway))
 
 
-def _gateway(node: GatewayNode) -> ObjectRef:
+def gateway_of(node: GatewayNode) -> ObjectRef:
+    """Name the Gateway whose proxy this is."""
     return ObjectRef(GATEWAY_GROUP, "Gateway", node.namespace, node.name)

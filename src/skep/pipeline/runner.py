@@ -21,8 +21,10 @@ from skep.errors import Expired
 from skep.ir.route import Origin
 from skep.kinds import KINDS, Kind, kind_for_resource, parse_body
 from skep.model.names import GATEWAY_GROUP, ObjectRef
+from skep.model.node import GatewayNode
 from skep.model.resource import Record, Resource
-from skep.pipeline.answers import answer_to
+from skep.pipeline.answers import answer_to, gateway_of
+from skep.pipeline.edges import RECONNECT_S, Edges
 from skep.pipeline.feed import Feed
 from skep.pipeline.refusals import Refusals, Verdict
 from skep.pipeline.statuses import StatusWriter
@@ -61,6 +63,7 @@ class Pipeline:
         self._memo = Memo()
         self._feed = Feed(self._memo, registry.members, registry.labelled)
         self._refusals = Refusals()
+        self._edges = Edges(self._memo)
         self._answers: dict[Demand, tuple[Encoded, ...]] = {}
         self._broken: dict[Demand, str] = {}
         self._taken: dict[ObjectRef, Resource[Record]] = {}
@@ -77,6 +80,8 @@ class Pipeline:
         """Take in everything there is, so that the first answers are complete."""
         self._take_in_everything()
         self._take_in_registry()
+        self._edges.presume(self._feed.resources.values(), self._clock.monotonic())
+        self._wake_soon()
         self._refresh()
 
     async def run(self, publish: Callable[[Iterable[Demand]], None]) -> None:
@@ -89,6 +94,7 @@ class Pipeline:
             while True:
                 await self._news.wait()
                 self._news.clear()
+                self._edges.expire(self._clock.monotonic())
                 self._take_in_registry()
                 self._refresh()  # endpoints first: they never wait for what a large change of objects costs
                 if self._clock.monotonic() >= self._objects_from:
@@ -116,6 +122,9 @@ class Pipeline:
             self._memo.unwatch(answer_to, demand)
             self._broken.pop(demand, None)
             self._refusals.forget(demand)
+            if demand.type_url == LDS and isinstance(demand.viewer, GatewayNode):
+                self._edges.left(gateway_of(demand.viewer), self._clock.monotonic())
+                self._wake_soon()
 
     def answer(self, demand: Demand) -> tuple[Encoded, ...]:
         """Return the answer to a watched demand."""
@@ -125,6 +134,8 @@ class Pipeline:
         """A proxy took these."""
         if demand.type_url == LDS:
             self._tell_ports(resources, None)
+            if isinstance(demand.viewer, GatewayNode):
+                self._edges.took(gateway_of(demand.viewer), resources)
         self._act_on(self._refusals.accepted(demand, resources, self._note_taken))
 
     def refused(self, demand: Demand, resources: tuple[Encoded, ...], message: str) -> None:
@@ -140,6 +151,10 @@ class Pipeline:
         for resource in resources:
             self._memo.set(facts.EdgeRejectedFact(resource.name), message)
         self._news.set()
+
+    def _wake_soon(self) -> None:
+        """Look again when proxies that left had time to come back."""
+        asyncio.get_running_loop().call_later(RECONNECT_S, self._news.set)
 
     def _note_taken(self, origin: Origin) -> None:
         resource = self._feed.resources.get(origin.ref)

@@ -2,11 +2,16 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
+from skep.compiler.edge import edge_ports
 from skep.compiler.effective import gateway as gateway_of
+from skep.compiler.facts import EdgeAcceptedFact
 from skep.compiler.gateway_status import attached_routes, gateway_status
 from skep.compiler.memo import Memo
 from skep.model.names import GATEWAY_GROUP, ObjectRef
-from tests.support.declared import reject, reject_edge, world
+from skep.model.node import Address
+from tests.support.declared import accept_edges, reject, reject_edge, world
 from tests.support.manifests import gateway, gateway_class, http_route, listener
 
 EDGE = ObjectRef(GATEWAY_GROUP, "Gateway", "default", "edge")
@@ -41,6 +46,22 @@ def test_a_port_that_cannot_be_listened_on() -> None:
     assert reasons(status["conditions"])["Programmed"] == ("False", "AddressNotUsable")
     programmed = [reasons(item["conditions"])["Programmed"][0] for item in status["listeners"]]
     assert programmed == ["False", "True"]
+
+
+def test_a_port_that_no_proxy_listens_on_yet() -> None:
+    memo = world(gateway_class(), gateway(listener("a"), listener("b", 81)))
+    accept_edges(memo, "gateway/default/edge/81")
+    status = told(memo)
+    assert reasons(status["conditions"])["Programmed"] == ("False", "Pending")
+    programmed = [reasons(item["conditions"])["Programmed"] for item in status["listeners"]]
+    assert programmed == [("True", "Programmed"), ("False", "Pending")]
+
+
+def test_a_port_that_a_proxy_took_in_another_form() -> None:
+    memo = world(gateway_class(), gateway())
+    (port,) = memo.get(edge_ports, EDGE)
+    memo.set(EdgeAcceptedFact(port.name), replace(port, address=Address("127.0.0.9", 8080)))
+    assert reasons(told(memo)["conditions"])["Programmed"] == ("False", "Pending")
 
 
 def test_no_listener_is_sound() -> None:
