@@ -1,7 +1,8 @@
 """Finds which declaration made a proxy refuse configuration, and sets aside that one alone.
 
 In: what proxies took and refused; out: which declarations to set aside or to try again. Pure. When one response carried
-several changes, all are set aside, then taken back in halves until the guilty one is alone.
+several changes, all are set aside, then taken back in halves until the guilty one is alone. A declaration that was refused
+alone is guilty and is not taken back by the trial of any other table that holds it too.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,11 +25,13 @@ NOTHING = Verdict()
 
 
 class Refusals:
-    """What each demand's proxies took last, and which declarations are on trial."""
+    """What each demand's proxies took last, which declarations are on trial and which are guilty."""
 
     def __init__(self) -> None:
         self._taken: dict[tuple[str, str], Encoded] = {}
         self._trials: dict[Demand, list[tuple[Origin, ...]]] = {}
+        self._aside: set[Origin] = set()
+        self._guilty: set[Origin] = set()
 
     def accepted(self, demand: Demand, resources: Iterable[Encoded], note: Callable[[Origin], None]) -> Verdict:
         """A proxy took these; `note` is told each declaration in a resource that was not taken before."""
@@ -38,20 +41,28 @@ class Refusals:
                 self._taken[key] = resource
                 for origin, _ in resource.origins:
                     note(origin)
-        waiting = self._trials.get(demand)
+        waiting = self._trials.get(demand, [])
+        group: tuple[Origin, ...] = ()
+        while waiting and not group:
+            group = tuple(origin for origin in waiting.pop() if origin in self._aside - self._guilty)
         if not waiting:
-            return NOTHING
-        group = waiting.pop()
-        if not waiting:
-            del self._trials[demand]
-        return Verdict(take_back=group)
+            self._trials.pop(demand, None)
+        self._aside.difference_update(group)
+        return Verdict(take_back=group) if group else NOTHING
 
     def refused(self, demand: Demand, resources: Iterable[Encoded], message: str) -> Verdict:
         """A proxy refused a response that held these."""
         suspects = self._suspects(demand, tuple(resources), message)
+        if not suspects or not self._aside.isdisjoint(suspects):
+            return NOTHING  # what explains it was set aside meanwhile: the next answer, without that, will tell
         if len(suspects) > 1:
             middle = len(suspects) // 2
             self._trials.setdefault(demand, []).extend((suspects[:middle], suspects[middle:]))
+        else:
+            (guilty,) = suspects
+            self._guilty -= {former for former in self._guilty if former.ref == guilty.ref}
+            self._guilty.add(guilty)
+        self._aside.update(suspects)
         return Verdict(set_aside=suspects, message=message)
 
     def on_trial(self) -> tuple[Demand, ...]:
@@ -64,7 +75,7 @@ class Refusals:
         return all(t is not None and t.version == r.version for t, r in zip(taken, resources, strict=True))
 
     def forget(self, demand: Demand) -> None:
-        """Nobody asks for it any more: its trials end."""
+        """Nobody asks for it any more: its trials end, and what they held stays aside until its author changes it."""
         self._trials.pop(demand, None)
 
     def _suspects(self, demand: Demand, resources: tuple[Encoded, ...], message: str) -> tuple[Origin, ...]:
@@ -75,5 +86,5 @@ class Refusals:
             known = set(taken.origins) if taken else set()
             for part in resource.origins:
                 if part not in known:
-                    found[part[0]] = None
+                    found[Origin(part[0].ref, part[0].generation)] = None
         return tuple(found)

@@ -1,11 +1,14 @@
 """Which declaration is set aside when a proxy refuses a response."""
 
+from itertools import permutations
+
 from skep.ir.route import Origin
 from skep.model.names import Namespace, ObjectRef
 from skep.pipeline.refusals import NOTHING, Refusals
 from skep.xds.snapshot import Demand, Encoded
 
-DEMAND = Demand("routes", "gateway/a/b/80", Namespace("a"))
+ONE = DEMAND = Demand("routes", "gateway/a/b/80", Namespace("a"))
+TWO = Demand("routes", "gateway/a/b/443", Namespace("a"))
 
 
 def origin(name: str, generation: int = 1) -> Origin:
@@ -47,6 +50,30 @@ def test_several_suspects_are_taken_back_until_the_guilty_one_is_alone() -> None
         aside |= {each.ref.name for each in verdict.set_aside}
         aside -= {each.ref.name for each in verdict.take_back}
     assert aside == {"c"}
+
+
+def test_two_tables_that_hold_the_guilty_one_do_not_free_it_for_each_other() -> None:
+    """Play a proxy with two tables, which refuses whatever holds `c`; its answers come in any order."""
+    for order in permutations((ONE, TWO)):
+        refusals = Refusals()
+        origins = {name: origin(name) for name in "abcdefgh"}
+        aside: set[str] = set()
+        offered: dict[Demand, frozenset[str] | None] = dict.fromkeys(order)
+        for version in range(200):
+            for demand in order:
+                held = frozenset(origins.keys() - aside)
+                if offered[demand] == held and demand not in refusals.on_trial():
+                    continue
+                offered[demand] = held
+                resource = encoded(str(version), *(origins[name] for name in sorted(held)), name=demand.name)
+                if "c" in held:
+                    verdict = refusals.refused(demand, [resource], "no")
+                else:
+                    verdict = refusals.accepted(demand, [resource], lambda _: None)
+                aside |= {each.ref.name for each in verdict.set_aside}
+                aside -= {each.ref.name for each in verdict.take_back}
+        assert aside == {"c"}
+        assert refusals.on_trial() == ()
 
 
 def test_what_was_taken_is_noted_once() -> None:
