@@ -11,7 +11,7 @@ STRICT := $(if $(CI),--strict-skips,)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup tools demo test check fmt fmt-check lint types imports mirror unit contract golden golden-rewrite \
-	integration e2e bench lock clean
+	integration e2e bench reference lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ e2e: tools ## Run the installed command, the demo and the guides
 bench: setup ## Run every benchmark; each prints its figures as JSON
 	@for file in bench/[a-z]*.py; do name=$$(basename $$file .py); \
 		grep -q '__main__' $$file || continue; echo "== bench.$$name"; $(BIN)/python -m bench.$$name; done
+
+reference: setup ## Write docs/reference from the code
+	@$(BIN)/python -m scripts.reference
 
 lock: .tools/lock/bin/uv ## Renew the hashed lists of packages from pyproject.toml
 	@scripts/lock.sh .tools/lock/bin/uv

@@ -86,9 +86,6 @@ class Demo:
         self.directory = directory
         self.rate = rate
         settings = {"SKEP_DATA_DIR": str(directory / "skep"), **choose_ports()}
-        self.to_look_around = ["SKEP_DATA_DIR"]
-        if settings["SKEP_HTTP_PORT"] != str(PORTS["SKEP_HTTP_PORT"][0]):
-            self.to_look_around.append("SKEP_HTTP_PORT")
         self.env = {**os.environ, **settings, "PYTHONPATH": str(HERE)}
         self.api = f"http://127.0.0.1:{settings['SKEP_HTTP_PORT']}"
         self.gateway = f"http://127.0.0.1:{settings['SKEP_GATEWAY_HTTP_PORT']}"
@@ -192,8 +189,7 @@ class Demo:
         """Send rides and show the table until the time is over or the user has seen enough."""
         say(f"sending {self.rate:g} rides a second to {self.gateway} (Host: {HOST})")
         say("Ctrl-C ends everything; until then look around from another terminal:")
-        for setting in self.to_look_around:
-            say(f"  export {setting}={self.env[setting]}")
+        say(f"  export SKEP_DATA_DIR={self.env['SKEP_DATA_DIR']}")
         say(f"  {skep_command()} get pods -n {NAMESPACE}\n")
         with self.summary.open("wb") as summary:
             self.load = subprocess.Popen(
