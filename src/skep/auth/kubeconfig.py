@@ -9,8 +9,9 @@ import json
 from skep.auth.policy import Role
 
 
-def render_kubeconfig(server: str, token: str, certificate_pem: str, name: str = "skep") -> str:
+def render_kubeconfig(server: str, token: str, certificate_pem: str, namespace: str = "default") -> str:
     """Return the file's text; it holds the token, so it is written readable by the owner only."""
+    name = "skep"
     user = f"{name}-{Role.ADMIN.value}"
     return "\n".join(
         (
@@ -31,7 +32,7 @@ def render_kubeconfig(server: str, token: str, certificate_pem: str, name: str =
             "  context:",
             f"    cluster: {json.dumps(name)}",
             f"    user: {json.dumps(user)}",
-            "    namespace: default",
+            f"    namespace: {json.dumps(namespace)}",
             "",
         )
     )

@@ -4,6 +4,7 @@ In: manifests; out: a line for each, its warnings and its violations. One bad ob
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 LAST_APPLIED_BYTES = 128 * 1024
 """Annotations are limited; of a larger object it is not known later what was applied, so nothing is removed from it."""
 _ABSENT = object()
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
 async def apply_all(installation: Installation, manifests: list[Manifest], namespace: str, dry_run: bool) -> bool:
@@ -75,8 +77,8 @@ def warnings_of(response: httpx.Response) -> list[str]:
     """Return the texts of a response's Warning headers: `299 - "text"`."""
     texts = []
     for header in response.headers.get_list("warning"):
-        _, _, quoted = header.partition('"')
-        texts.append(quoted.rstrip('" ').replace('\\"', '"').replace("\\\\", "\\") if quoted else header)
+        quoted = _QUOTED.search(header)
+        texts.append(re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else header)
     return texts
 
 

@@ -1,5 +1,6 @@
 """Prints what went wrong: a line that says what and where, a line that says what to do next. Never a traceback."""
 
+import re
 import sys
 
 from skep.errors import Conflict, Denied, Invalid, NotFound, SkepError, Unauthenticated, Unavailable, Unsupported
@@ -13,6 +14,7 @@ NEXT: dict[type[SkepError], str] = {
     Unavailable: "try again; if it stays so, see the logs in the folder that `skep up` named",
     Unsupported: "see what is served with `skep get --help` and docs/guides",
 }
+_MISSING = re.compile(r'([a-z]+)(?:\.[a-z0-9.-]+)? "[^"]*" not found$')
 _START = "start the platform with `skep up`, or name another server with --server or SKEP_SERVER"
 
 
@@ -21,8 +23,8 @@ def describe_failure(error: SkepError) -> list[str]:
     if isinstance(error, Invalid) and len(error.violations) > 1:
         head = error.message.split(": [", 1)[0] if ": [" in error.message else f"{len(error.violations)} mistakes"
         return [f"error: {head}", *(f"  {violation}" for violation in error.violations), f"next: {NEXT[Invalid]}"]
-    advice = NEXT.get(type(error), "")
     message = error.message or error.code
+    advice = _fitting(message) or NEXT.get(type(error), "")
     if "no server answers" in message:
         message, advice = message.partition(" (")[0], _START
     elif message.startswith("no agent runs"):
@@ -33,6 +35,18 @@ def describe_failure(error: SkepError) -> list[str]:
         advice = advice if isinstance(error, Unauthenticated) else ours
     first, *rest = message.splitlines()
     return [f"error: {first}", *(f"  {line}" for line in rest), *([f"next: {advice}"] if advice else [])]
+
+
+def _fitting(message: str) -> str:
+    """Return what to do about this very message; empty when only its sort is known."""
+    if "no such file or directory" in message:
+        return "check the path; it is looked for from the current directory"
+    missing = _MISSING.match(message)
+    if missing is None:
+        return ""
+    if missing[1] == "namespaces":
+        return "create it with a manifest of kind Namespace; `skep get namespaces` shows what there is"
+    return f"see what there is with `skep get {missing[1]} -A`"
 
 
 def report(error: SkepError) -> None:

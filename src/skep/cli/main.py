@@ -246,6 +246,7 @@ def top(
 
 @app.command()
 def kubeconfig(
+    namespace: NamespaceOption = "default",
     server: ServerOption = "",
     token: TokenOption = "",
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
@@ -254,7 +255,7 @@ def kubeconfig(
 ) -> None:
     """Print a kubeconfig with which kubectl reaches this platform.
 
-    Example: `skep kubeconfig > kubeconfig && chmod 600 kubeconfig`
+    Example: `skep kubeconfig > kubeconfig && chmod 600 kubeconfig`, `skep kubeconfig -n rides`
     """
     from skep.auth.certificates import api_certificate_path
     from skep.auth.kubeconfig import render_kubeconfig
@@ -268,20 +269,26 @@ def kubeconfig(
         )
     # The API answers plain and encrypted calls on one port; kubectl sends its token over the encrypted ones only.
     address = there.server.replace("http://", "https://", 1)
-    write(render_kubeconfig(address, there.token, certificate.read_text()))
+    write(render_kubeconfig(address, there.token, certificate.read_text(), namespace))
 
 
 @app.command()
-def version() -> None:
-    """Print the version.
+def version(
+    client: Annotated[bool, typer.Option("--client", help="Only of this command; no server is asked.")] = False,
+    output: OutputOption = "table",
+    server: ServerOption = "",
+    token: TokenOption = "",
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    host: HostOption = "127.0.0.1",
+    http_port: PortOption = 7400,
+) -> None:
+    """Print the version of this command, and of the server where one answers.
 
-    Example: `skep version`
+    Example: `skep version`, `skep version --client`, `skep version -o json`
     """
-    from importlib.metadata import version as version_of
+    from skep.cli.version import print_versions
 
-    from skep.cli.output import write
-
-    write(f"skep {version_of('skep')}")
+    print_versions(None if client else locate(server, token, data_dir, host, http_port), output)
 
 
 def _labels(texts: Sequence[str]) -> dict[str, str]:

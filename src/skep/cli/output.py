@@ -52,7 +52,7 @@ def table_rows(table: Document, *, wide: bool, namespaces: bool, kind: str = "")
     rows = [["NAMESPACE", *heading] if namespaces else heading]
     for row in table.get("rows") or ():
         cells = [cell_text(row["cells"][at]) for at in shown]
-        if kind and cells:
+        if kind and heading[:1] == ["NAME"]:
             cells[0] = f"{kind}/{cells[0]}"
         if namespaces:
             cells.insert(0, row.get("object", {}).get("metadata", {}).get("namespace", ""))

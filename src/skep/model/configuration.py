@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field, StrictBool, StrictInt, StrictStr
+from pydantic import StrictBool, StrictInt, StrictStr
 
 from skep.model.resource import Record
 from skep.model.violation import Violation
@@ -51,9 +51,8 @@ class ConfigMap(Record):
     data: Mapping[str, StrictStr] | None = None
     binary_data: Mapping[str, StrictStr] | None = None
     """Base64."""
-    immutable: StrictBool | None = Field(
-        default=None, json_schema_extra={"unhonoured_values": {"true": "a change is not refused yet"}}
-    )
+    immutable: StrictBool | None = None
+    """Once true, writes that change what it holds are refused."""
 
 
 def validate_configmap(body: ConfigMap) -> list[Violation]:
@@ -77,9 +76,8 @@ class Secret(Record):
     """Base64."""
     string_data: Mapping[str, StrictStr] | None = None
     """Plain text for writers; it wins over `data`, and is folded into it when written."""
-    immutable: StrictBool | None = Field(
-        default=None, json_schema_extra={"unhonoured_values": {"true": "a change is not refused yet"}}
-    )
+    immutable: StrictBool | None = None
+    """Once true, writes that change what it holds are refused."""
 
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
         """Show the keys, never the values, in anything printed."""
@@ -127,6 +125,13 @@ class InvolvedObject(Record):
     field_path: StrictStr = ""
 
 
+class EventSeries(Record):
+    """How often something has happened that goes on."""
+
+    count: StrictInt = 0
+    last_observed_time: StrictStr | None = None
+
+
 class EventSource(Record):
     """Who saw it."""
 
@@ -149,6 +154,9 @@ class Event(Record):
     count: StrictInt = 0
     event_time: StrictStr | None = None
     action: StrictStr = ""
+    related: InvolvedObject | None = None
+    """A second object that it is about."""
+    series: EventSeries | None = None
     reporting_component: StrictStr = ""
     reporting_instance: StrictStr = ""
 

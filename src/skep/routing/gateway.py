@@ -73,6 +73,8 @@ class ListenerTLS(Record):
     mode: Literal["Terminate", "Passthrough"] = "Terminate"
     certificate_refs: tuple[CertificateReference, ...] = Field(default=(), max_length=64)
     options: Mapping[str, str] = Field(default_factory=dict, max_length=16, json_schema_extra=_LATER)
+    frontend_validation: Any = Field(default=None, json_schema_extra=_LATER)
+    """Where older versions of the Gateway API ask for clients' certificates."""
 
 
 class RouteNamespaces(Record):

@@ -67,12 +67,14 @@ class ServiceSpec(Record):
     external_traffic_policy: str | None = Field(default=None, json_schema_extra=_NO_NODES)
     health_check_node_port: StrictInt | None = Field(default=None, json_schema_extra=_NO_NODES)
     internal_traffic_policy: str | None = Field(
-        default=None, json_schema_extra={"unhonoured": "instances are chosen by weight on every host"}
+        default=None, json_schema_extra={"unhonoured_values": {"Local": "instances are chosen by weight on every host"}}
     )
     traffic_distribution: str | None = Field(
         default=None, json_schema_extra={"unhonoured": "instances are chosen by weight in every zone"}
     )
-    session_affinity: str | None = Field(default=None, json_schema_extra={"unhonoured": "every request is balanced"})
+    session_affinity: str | None = Field(
+        default=None, json_schema_extra={"unhonoured_values": {"ClientIP": "every request is balanced"}}
+    )
     session_affinity_config: Any = Field(default=None, json_schema_extra={"unhonoured": "every request is balanced"})
     publish_not_ready_addresses: StrictBool | None = Field(
         default=None, json_schema_extra={"unhonoured": "only passing instances receive calls"}

@@ -127,7 +127,7 @@ class Container(Record):
     """The program of a replica."""
 
     name: str
-    image: str = ""
+    image: str = Field(default="", json_schema_extra={"unhonoured": "`command` is run as a plain process of this host"})
     """Recorded; a container runtime comes later."""
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
@@ -213,6 +213,16 @@ class TemplateMeta(Record):
     namespace: Any = None
     creation_timestamp: Any = None
     """kubectl writes null here."""
+    generate_name: Any = ignored("a pod is named after its Deployment")
+    finalizers: Any = ignored("pods end with their process")
+    owner_references: Any = ignored("a pod belongs to its Deployment")
+    uid: Any = None
+    resource_version: Any = None
+    generation: Any = None
+    deletion_timestamp: Any = None
+    deletion_grace_period_seconds: Any = None
+    managed_fields: Any = None
+    self_link: Any = None
 
 
 class PodTemplate(Record):

@@ -68,3 +68,8 @@ def test_warnings_are_read_from_their_headers() -> None:
     headers = [("Warning", '299 - "image is \\"recorded\\", not used"'), ("Warning", '299 skep "second"')]
     response = httpx.Response(200, headers=headers)
     assert warnings_of(response) == ['image is "recorded", not used', "second"]
+
+
+def test_a_warning_may_end_in_a_quotation() -> None:
+    headers = [("Warning", '299 - "unknown field \\"spec.x\\""')]
+    assert warnings_of(httpx.Response(200, headers=headers)) == ['unknown field "spec.x"']

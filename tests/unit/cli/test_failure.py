@@ -28,6 +28,21 @@ def test_a_server_that_is_not_there() -> None:
     assert "skep up" in lines[1]
 
 
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (NotFound('pods "a" not found'), "skep get pods -A"),
+        (NotFound('httproutes.gateway.networking.k8s.io "a" not found'), "skep get httproutes -A"),
+        (NotFound('namespaces "a" not found'), "create it"),
+        (Invalid("a.yaml: no such file or directory"), "check the path"),
+    ],
+)
+def test_advice_fits_what_is_missing(error: SkepError, advice: str) -> None:
+    first, second = describe_failure(error)
+    assert first == f"error: {error.message}"
+    assert advice in second
+
+
 def test_every_violation_has_its_line() -> None:
     violations = [Violation("spec.a", "required", "required value"), Violation("spec.b[0]", "invalid", "must be x")]
     assert describe_failure(Invalid('Service "a" is invalid: [spec.a: …]', violations)) == [

@@ -19,6 +19,8 @@ from skep.model.violation import Violation
 
 Document = dict[str, Any]
 _DROPPED = ("managedFields", "selfLink")
+_EMPTY: Mapping[str, Any] = {"labels": {}, "annotations": {}, "finalizers": [], "ownerReferences": []}
+"""What is dropped when nothing is in it, as Kubernetes does."""
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 
 
@@ -41,7 +43,11 @@ def identify(target: Target, document: Mapping[str, Any]) -> Document:
     metadata = clean.setdefault("metadata", {})
     if not isinstance(metadata, dict):
         raise Invalid(violations=[Violation("metadata", "invalid-type", "must be an object")])
-    clean["metadata"] = metadata = {key: value for key, value in metadata.items() if key not in _DROPPED}
+    clean["metadata"] = metadata = {
+        key: value
+        for key, value in metadata.items()
+        if key not in _DROPPED and (key not in _EMPTY or value != _EMPTY[key])
+    }
     if target.kind.namespaced:
         namespace = metadata.setdefault("namespace", target.namespace)
         if namespace != target.namespace:

@@ -39,8 +39,9 @@ class Column(msgspec.Struct, frozen=True):
 
 
 def columns_of(kind: Kind) -> tuple[Column, ...]:
-    """Return the columns of a kind; every kind begins with its name."""
-    return (NAME, *COLUMNS[kind.resource])
+    """Return the columns of a kind; all begin with the name but those of Events, whose names tell nothing."""
+    own = COLUMNS[kind.resource]
+    return own if own[-1].name == NAME.name else (NAME, *own)
 
 
 def dig(document: Any, *path: str | int) -> Any:
@@ -243,6 +244,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("Source", _at("source", "component", default=""), "", 1),
         Column("Message", _at("message", default="")),
         Column("Count", _number("count", default=1), "", 1, "integer"),
+        Column("Name", _at("metadata", "name", default=""), "", 1),
     ),
     "pods": (
         Column("Ready", _ready_of_pod),

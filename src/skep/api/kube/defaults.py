@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 Document = dict[str, Any]
+_PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
+_PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
 
 
 def with_defaults(resource: str, document: Document) -> Document:
@@ -58,7 +60,7 @@ def _deployment(document: Document) -> Document:
     spec = document.get("spec")
     if not isinstance(spec, Mapping):
         return document
-    spec = {"replicas": 1, "strategy": {"type": "RollingUpdate"}, **spec}
+    spec = {"replicas": 1, **spec, "strategy": _strategy(spec.get("strategy", {}))}
     template = _object(spec.get("template"))
     pod = _object(template.get("spec"))
     if isinstance(pod.get("containers"), list):
@@ -67,11 +69,33 @@ def _deployment(document: Document) -> Document:
     return {**document, "spec": spec}
 
 
+def _strategy(strategy: Any) -> Any:
+    if not isinstance(strategy, Mapping):
+        return strategy
+    strategy = {"type": "RollingUpdate", **strategy}
+    rolling = strategy.get("rollingUpdate", {})
+    if strategy["type"] == "RollingUpdate" and isinstance(rolling, Mapping):
+        strategy["rollingUpdate"] = {"maxSurge": "25%", "maxUnavailable": "25%", **rolling}
+    return strategy
+
+
 def _container(container: Any) -> Any:
-    if not isinstance(container, Mapping) or not isinstance(container.get("ports"), list):
+    if not isinstance(container, Mapping):
         return container
-    ports = [{"protocol": "TCP", **port} if isinstance(port, Mapping) else port for port in container["ports"]]
-    return {**container, "ports": ports}
+    filled = {**container, **{name: _probe(container[name]) for name in _PROBES if name in container}}
+    if isinstance(container.get("ports"), list):
+        ports = container["ports"]
+        filled["ports"] = [{"protocol": "TCP", **port} if isinstance(port, Mapping) else port for port in ports]
+    return filled
+
+
+def _probe(probe: Any) -> Any:
+    if not isinstance(probe, Mapping):
+        return probe
+    filled = {**_PROBE, **probe}
+    if isinstance(probe.get("httpGet"), Mapping):
+        filled["httpGet"] = {"path": "/", "scheme": "HTTP", **probe["httpGet"]}
+    return filled
 
 
 def _object(value: Any) -> Mapping[str, Any]:
