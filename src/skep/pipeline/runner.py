@@ -26,13 +26,15 @@ from skep.model.resource import Record, Resource
 from skep.pipeline.answers import answer_to, gateway_of
 from skep.pipeline.edges import RECONNECT_S, Edges
 from skep.pipeline.feed import Feed
+from skep.pipeline.pace import Pace
 from skep.pipeline.refusals import Refusals, Verdict
 from skep.pipeline.statuses import StatusWriter
 from skep.registry.service import Registry
 from skep.store.objects import meta_of
 from skep.store.store import Store
+from skep.xds.session import ORDER
 from skep.xds.snapshot import Demand, Encoded
-from skep.xds.translate.names import LDS
+from skep.xds.translate.names import CDS, LDS, RDS
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +49,7 @@ COMPILED = frozenset(
         (GATEWAY_GROUP, "ReferenceGrant"),
     }
 )
-REST = 1.0
-SHORTEST_REST_S = 0.02
-LONGEST_REST_S = 0.5
-
+RANK = {type_url: place for place, type_url in enumerate(ORDER)}
 WITH_STATUS = frozenset({"GatewayClass", "Gateway", "HTTPRoute"})
 
 
@@ -69,7 +68,7 @@ class Pipeline:
         self._taken: dict[ObjectRef, Resource[Record]] = {}
         self._clock = clock
         self._statuses = StatusWriter(store, clock)
-        self._objects_from = 0.0
+        self._pace = Pace()
         self._store_revision = -1
         self._registry_revision = -1
         self._declared: dict[ObjectRef, None] = {}
@@ -82,7 +81,7 @@ class Pipeline:
         self._take_in_registry()
         self._edges.presume(self._feed.resources.values(), self._clock.monotonic())
         self._wake_soon()
-        self._refresh()
+        await self._refresh()
 
     async def run(self, publish: Callable[[Iterable[Demand]], None]) -> None:
         """Follow the store and the registry; tell `publish` which watched demands have a new answer."""
@@ -96,8 +95,8 @@ class Pipeline:
                 self._news.clear()
                 self._edges.expire(self._clock.monotonic())
                 self._take_in_registry()
-                self._refresh()  # endpoints first: they never wait for what a large change of objects costs
-                if self._clock.monotonic() >= self._objects_from:
+                await self._refresh()  # endpoints first: they never wait for what a large change of objects costs
+                if self._pace.may_begin(self._clock.monotonic()):
                     await self._take_in_objects(group)
 
     def trouble(self) -> str:
@@ -166,28 +165,24 @@ class Pipeline:
             self._memo.set(facts.AcceptedFact(origin.ref), self._taken.get(origin.ref))
             self._memo.set(facts.RejectedFact(origin.ref), facts.Rejection(origin.generation, verdict.message))
         for origin in verdict.take_back:
-            self._memo.set(facts.RejectedFact(origin.ref), None)
+            rejection = facts.rejected(self._memo, origin.ref)
+            if rejection is not None and rejection.generation == origin.generation:
+                self._memo.set(facts.RejectedFact(origin.ref), None)
         if verdict.set_aside or verdict.take_back:
             self._news.set()
 
     # The loop's steps.
 
     async def _take_in_objects(self, group: asyncio.TaskGroup) -> None:
-        """Compile what changed in the store; then leave it alone for as long as that took, times `REST`.
-
-        One change is compiled at once. A stream of them, each touching something large, is taken in few steps: the loop
-        has time for its callers, and proxies are not sent a table of ten thousand routes for each new one.
-        """
+        """Compile what changed in the store; after an expensive round the next has to wait."""
         if self._store_revision == self._store.revision.value:
             return
         started = self._clock.monotonic()
         await self._take_in_store()
-        self._refresh()
-        now = self._clock.monotonic()
-        rest_s = min((now - started) * REST, LONGEST_REST_S)
-        if rest_s > SHORTEST_REST_S:
-            self._objects_from = now + rest_s
-            group.create_task(self._wake_after(rest_s))
+        await self._refresh()
+        pause_s = self._pace.ended(started, self._clock.monotonic())
+        if pause_s:
+            group.create_task(self._wake_after(pause_s))
 
     async def _wake_after(self, pause_s: float) -> None:
         await asyncio.sleep(pause_s)
@@ -253,19 +248,32 @@ class Pipeline:
         self._registry_revision = revision
         self._feed.refresh_instances(keys, now)
 
-    def _refresh(self) -> None:
-        changed: list[Demand] = []
-        for unit, arguments in self._memo.stale():
-            if unit is answer_to:
-                if self._recompute(arguments[0], self._memo.get):
-                    changed.append(arguments[0])
-            else:
+    async def _refresh(self) -> None:
+        stale = list(self._memo.stale())
+        await self._refresh_answers([arguments[0] for unit, arguments in stale if unit is answer_to])
+        for unit, arguments in stale:
+            if unit is not answer_to:
                 self._write_status(arguments[0], self._memo.get)
-        if changed:
-            self._publish(changed)
         for demand in self._refusals.on_trial():
             if self._refusals.has_taken(demand, self.answer(demand)):
                 self.accepted(demand, self.answer(demand))
+
+    async def _refresh_answers(self, demands: list[Demand]) -> None:
+        """Recompute and publish; a large table goes out while the next is made, unless clusters change with it.
+
+        What a cluster's coming or going needs must be published together, for only then is it sent in a safe order.
+        """
+        changed: list[Demand] = []
+        for demand in sorted(demands, key=lambda each: (RANK.get(each.type_url, len(RANK)), each.name)):
+            if demand not in self._answers or not self._recompute(demand, self._memo.get):
+                continue
+            changed.append(demand)
+            if demand.type_url == RDS and not any(each.type_url == CDS for each in changed):
+                self._publish(changed)
+                changed = []
+                await asyncio.sleep(0)
+        if changed:
+            self._publish(changed)
 
     def _write_status(self, ref: ObjectRef, read: Callable[..., dict[str, Any] | None]) -> None:
         try:
