@@ -84,6 +84,8 @@ async def test_replica_starts_with_its_environment_and_becomes_ready(tmp_path: P
             "Initialized": "True",
             "ContainersReady": "True",
             "Ready": "True",
+            # Its image is recorded only.
+            "skep.dev/Honoured": "False",
         }
         assert "Started: Started container web" in source.events
 

@@ -15,7 +15,11 @@ MAX_WARNINGS = 32
 def reply(content: bytes | Any, status: int = 200, warnings: Iterable[str] = ()) -> Response:
     """Answer with JSON; bytes are taken as they are."""
     body = content if isinstance(content, bytes) else msgspec.json.encode(content)
-    response = Response(body, status, media_type="application/json")
+    return with_warnings(Response(body, status, media_type="application/json"), warnings)
+
+
+def with_warnings(response: Response, warnings: Iterable[str]) -> Response:
+    """Add warnings to an answer, as many as its headers may hold."""
     for count, warning in enumerate(warnings):
         if count == MAX_WARNINGS:
             response.headers.append("Warning", '299 - "there are more warnings"')

@@ -77,7 +77,7 @@ def admit(target: Target, document: Document, field_validation: str, old: Docume
     found = [*notes(parsed.body), *(Note(f"metadata.{key}") for key in document["metadata"] if key not in KNOWN)]
     unknown = [note.path for note in found if not note.reason]
     if unknown and field_validation == "Strict":
-        raise _strict(target, unknown)
+        raise strict_problem(target, "unknown field", unknown)
     warnings = [f"{note.path}: {note.reason}" for note in found if note.reason]
     if field_validation == "Warn":
         warnings = [f'unknown field "{path}"' for path in unknown] + warnings
@@ -94,11 +94,12 @@ def check_preconditions(target: Target, given: Mapping[str, Any], uid: str, revi
         raise Conflict(prefix + MODIFIED)
 
 
-def _strict(target: Target, unknown: list[str]) -> Problem:
-    listed = ", ".join(f'unknown field "{path}"' for path in unknown[:100])
+def strict_problem(target: Target, what: str, paths: list[str]) -> Problem:
+    """Say what a strict caller does not want taken: unknown fields, or such as stand twice."""
+    listed = ", ".join(f'{what} "{path}"' for path in paths[:100])
     kind = target.kind
     message = (
         f'{kind.kind} in version "{target.version}" cannot be handled as a {kind.kind}: strict decoding error: {listed}'
     )
-    causes = [Violation(path, "invalid", f'unknown field "{path}"') for path in unknown]
+    causes = [Violation(path, "invalid", f'{what} "{path}"') for path in paths]
     return Problem(400, "BadRequest", message, causes)

@@ -15,7 +15,9 @@ from skep.api.auth import subject_of
 from skep.api.errors import Problem, not_found_path
 from skep.api.kube import patch as patches
 from skep.api.kube import write
-from skep.api.kube.body import decode_document, decode_value, media_type, read_body
+from skep.api.kube.admission import strict_problem
+from skep.api.kube.body import JSON_TYPES, decode_document, decode_value, media_type, read_body
+from skep.api.kube.duplicates import repeated_fields
 from skep.api.kube.options import Options, parse_options
 from skep.api.kube.read import get_object, list_objects
 from skep.api.kube.scale import scale_of, scaled
@@ -23,7 +25,7 @@ from skep.api.kube.table import form_of
 from skep.api.kube.target import Target, parse_target
 from skep.api.kube.watch import EventCache, Watch
 from skep.api.parts import LogQuery, Parts
-from skep.api.reply import reply, reply_error
+from skep.api.reply import reply, reply_error, with_warnings
 from skep.auth.policy import why_denied
 from skep.errors import Denied, Invalid, NotFound, SkepError, Unavailable
 from skep.kinds import Kind
@@ -74,8 +76,8 @@ class ResourceApi:
             case "create":
                 return await self._create(request, target, options)
             case "update":
-                document = decode_document(await read_body(request), media_type(request))
-                return await write.replace(self._parts, target, document, options)
+                document, repeated = await _document(request, target, options)
+                return with_warnings(await write.replace(self._parts, target, document, options), repeated)
             case "patch":
                 change = await _patch(request, target, target.kind.merge_keys)
                 return await write.change(self._parts, target, change, options)
@@ -85,9 +87,9 @@ class ResourceApi:
                 return await write.delete_collection(self._parts, target, await _optional_body(request), options)
 
     async def _create(self, request: Request, target: Target, options: Options) -> Response:
-        document = decode_document(await read_body(request), media_type(request))
+        document, repeated = await _document(request, target, options)
         try:
-            return await write.create(self._parts, target, document, options)
+            return with_warnings(await write.create(self._parts, target, document, options), repeated)
         except SkepError as error:
             # Only the body knows the name that the error is about.
             metadata = document.get("metadata")
@@ -156,6 +158,16 @@ def _offered(verb: str, target: Target) -> bool:
         return verb in ("get", "update", "patch")
     # An object is created in its namespace, not beside all of them.
     return not (kind.namespaced and not target.namespace and verb in ("create", "deletecollection"))
+
+
+async def _document(request: Request, target: Target, options: Options) -> tuple[dict[str, Any], list[str]]:
+    """Return the document a caller sent, and what to warn of: members that stand in it twice."""
+    body, media = await read_body(request), media_type(request)
+    document = decode_document(body, media)
+    repeated = repeated_fields(body) if media in JSON_TYPES and options.field_validation != "Ignore" else []
+    if repeated and options.field_validation == "Strict":
+        raise strict_problem(target, "duplicate field", repeated)
+    return document, [f'duplicate field "{path}"' for path in repeated]
 
 
 async def _patch(request: Request, target: Target, merge_keys: Mapping[str, str]) -> write.Change:

@@ -40,10 +40,20 @@ def parse_options(query: QueryParams) -> Options:
         field_validation=_choice(query, "fieldValidation", VALIDATION) or "Warn",
         include_object=_choice(query, "includeObject", ("None", "Metadata", "Object")) or "Metadata",
     )
-    parse_revision(options.resource_version)
+    wanted = parse_revision(options.resource_version)
+    _check_match(options, wanted)
     if query.get("continue"):
         raise Invalid("continue: lists are not paged here, so there is nothing to continue")
     return options
+
+
+def _check_match(options: Options, wanted: int) -> None:
+    """Refuse what Kubernetes refuses: a rule for a revision without the revision."""
+    match = options.resource_version_match
+    if match and not options.resource_version and not options.send_initial_events:
+        raise Invalid("resourceVersionMatch: may not be given without resourceVersion")
+    if match == "Exact" and not wanted:
+        raise Invalid('resourceVersionMatch: "Exact" needs a resourceVersion other than 0')
 
 
 def parse_revision(text: str) -> int:

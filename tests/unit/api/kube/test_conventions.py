@@ -151,6 +151,27 @@ def test_unknown_fields_are_refused_warned_of_or_ignored_as_asked(api: LocalApi)
     assert "warning" not in ignored.headers
 
 
+def test_fields_given_twice_are_refused_warned_of_or_ignored_as_asked(api: LocalApi) -> None:
+    body = b'{"metadata":{"name":"web"},"spec":{"ports":[{"port":1,"port":80}],"type":"ClusterIP","type":"ClusterIP"}}'
+    strict = refused(api.call("POST", f"{SERVICES}?fieldValidation=Strict", body), 400, "BadRequest")
+    assert set(causes(strict)) == {"spec.ports[0].port", "spec.type"}
+    assert 'duplicate field "spec.type"' in strict["message"]
+    warned = api.call("POST", SERVICES, body)
+    assert warned.json()["spec"]["ports"][0]["port"] == 80
+    assert '299 - "duplicate field \\"spec.ports[0].port\\""' in warned.headers.get_list("warning")
+    ignored = api.call("PUT", f"{SERVICES}/web?fieldValidation=Ignore", body)
+    assert ignored.status_code == 200
+    assert "warning" not in ignored.headers
+    refused(api.call("POST", CONFIG_MAPS, b"metadata: {name: a, name: b}", media="application/yaml"), 400, "BadRequest")
+
+
+def test_a_rule_for_a_revision_needs_the_revision(api: LocalApi) -> None:
+    for query in ("resourceVersionMatch=Exact", "resourceVersionMatch=Exact&resourceVersion=0",
+                  "resourceVersionMatch=NotOlderThan"):  # fmt: skip
+        status = refused(api.call("GET", f"{SERVICES}?{query}"), 400, "BadRequest")
+        assert "resourceVersionMatch" in status["message"]
+
+
 def test_field_that_is_not_honoured_is_taken_with_a_warning(api: LocalApi) -> None:
     response = api.call("POST", SERVICES, service(clusterIP="10.0.0.1"))
     assert response.status_code == 201
