@@ -5,8 +5,6 @@ In: a parsed manifest. Out: all violations of the Gateway API's rules at once, w
 
 from collections.abc import Iterator, Sequence
 
-from pydantic import Field
-
 from skep.model.resource import Record
 from skep.model.violation import Violation
 from skep.routing.httproute_spec import (
@@ -41,7 +39,7 @@ _REPEATABLE = frozenset({"RequestMirror", "ExtensionRef"})
 class HTTPRoute(Record):
     """Which requests go where."""
 
-    spec: HTTPRouteSpec = Field(default_factory=HTTPRouteSpec)
+    spec: HTTPRouteSpec
 
 
 def validate_httproute(body: HTTPRoute) -> list[Violation]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.manifests import anything, deep, http_route, paths, to
+from tests.support.manifests import anything, deep, http_route, paths, to, violations
 
 REDIRECT = {"type": "RequestRedirect", "requestRedirect": {"scheme": "https"}}
 REWRITE = {"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/b"}}}
@@ -119,6 +119,12 @@ def test_parents_differ() -> None:
     assert paths(half) == ["spec.parentRefs[1].sectionName"]
     apart = http_route(parentRefs=[{"name": "edge", "sectionName": "a"}, {"name": "edge", "sectionName": "b"}])
     assert paths(apart) == []
+
+
+@pytest.mark.parametrize("spec", [{}, {"spec": None}])
+def test_a_route_without_a_spec(spec: dict[str, Any]) -> None:
+    route = {key: value for key, value in http_route().items() if key != "spec"} | spec
+    assert violations(route) == ["spec: required value"]
 
 
 def test_limits_of_the_whole() -> None:
