@@ -243,6 +243,17 @@ def test_a_name_outside_the_mesh(skep: World) -> None:
     soon(lambda: call(skep.outbound, host=f"outside:{app.port}").app == "c")
 
 
+def test_a_service_whose_last_instance_restarts_is_away_and_not_unknown(skep: World) -> None:
+    registered = {"instances": [registration("default", "brief", 1, skep.apps["a"].port)]}
+    assert call(skep.outbound, host="brief").status == 404
+    skep.skep.call("POST", "/registry/v1/instances", registered)
+    soon(lambda: call(skep.outbound, host="brief").app == "a")
+    skep.skep.call("DELETE", "/registry/v1/namespaces/default/services/brief/instances/brief-1")
+    soon(lambda: call(skep.outbound, host="brief").status == 503)
+    skep.skep.call("POST", "/registry/v1/instances", registered)
+    soon(lambda: call(skep.outbound, host="brief").app == "a")
+
+
 @contextmanager
 def http2_only() -> Iterator[int]:
     """Run a service that speaks HTTP/2 without TLS and nothing else."""

@@ -42,11 +42,11 @@ def server() -> Iterator[Platform]:
 
 
 @contextmanager
-def gateway(running: Platform) -> Iterator[None]:
-    """Run the Envoy of the Gateway `edge`, stricter than usual."""
+def gateway(running: Platform, name: str = "edge") -> Iterator[None]:
+    """Run the Envoy of a Gateway, stricter than usual."""
     (admin,) = free_ports(1)
     config = bootstrap(
-        GatewayNode(Namespace("default"), "edge"),
+        GatewayNode(Namespace("default"), name),
         Address("127.0.0.1", running.grpc_port),
         running.token("agent"),
         Address("127.0.0.1", admin),
@@ -130,6 +130,30 @@ def test_what_was_good_stays_while_a_newer_generation_is_refused(skep: Platform,
     soon(lambda: status(skep, "/three") == 200)
     soon(lambda: programmed(skep, "turns").get("status") == "True")
     assert status(skep, "/one") == 404
+
+
+def test_what_was_good_stays_where_it_was_while_a_move_is_refused(skep: Platform, routes: Callable[..., None]) -> None:
+    (port,) = free_ports(1)
+    listener = {"name": "http", "port": port, "protocol": "HTTP"}
+    second = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "Gateway",
+        "metadata": {"name": "second", "namespace": "default"},
+        "spec": {"gatewayClassName": "skep", "listeners": [listener]},
+    }
+    gateways = "/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways"
+    skep.call("POST", gateways, second)
+    with gateway(skep, "second"):
+        routes("moves", SIMPLE, kind="RegularExpression")
+        soon(lambda: status(skep, "/one") == 200)
+        moved = route("moves", LARGE, "RegularExpression")["spec"] | {"parentRefs": [{"name": "second"}]}
+        skep.call("PATCH", f"{ROUTES}/moves", {"spec": moved})
+        soon(lambda: programmed(skep, "moves").get("status") == "False")
+        soon(lambda: status(skep, "/one") == 200)
+        good = route("moves", SIMPLE, "RegularExpression")["spec"] | {"parentRefs": [{"name": "second"}]}
+        skep.call("PATCH", f"{ROUTES}/moves", {"spec": good})
+        soon(lambda: status(skep, "/one") == 404)
+    skep.call("DELETE", f"{gateways}/second")
 
 
 def test_the_guilty_one_is_found_among_many_that_came_in_one_response() -> None:

@@ -40,6 +40,12 @@ class MembersFact(msgspec.Struct, frozen=True):
     service: ServiceId
 
 
+class RememberedFact(msgspec.Struct, frozen=True):
+    """The ports of a service whose last instance left a short while ago."""
+
+    service: ServiceId
+
+
 class LabelledFact(msgspec.Struct, frozen=True):
     """The instances of a namespace that carry a label."""
 
@@ -97,6 +103,11 @@ def attached(memo: Memo, parent: ObjectRef) -> frozenset[ObjectRef]:
 def members(memo: Memo, service: ServiceId) -> tuple[Instance, ...]:
     """Return the instances registered under a name, sorted by id."""
     return cast("tuple[Instance, ...]", memo.fact(MembersFact(service)) or ())
+
+
+def remembered(memo: Memo, service: ServiceId) -> frozenset[int]:
+    """Return the ports that the instances of a service had, whose last one left a short while ago."""
+    return cast("frozenset[int]", memo.fact(RememberedFact(service)) or frozenset())
 
 
 def labelled(memo: Memo, namespace: Namespace, key: str, value: str) -> tuple[Instance, ...]:

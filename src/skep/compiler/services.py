@@ -80,8 +80,9 @@ def spoken(memo: Memo, name: str) -> str:
 
 
 def registered_ports(memo: Memo, namespace: str, name: str) -> frozenset[int]:
-    """Return the ports that the applications behind a name listen on; empty when nothing is registered under it."""
-    return frozenset(application_port(instance) for instance in _selected(memo, namespace, name))
+    """Return the ports that the applications behind a name listen on, or did a short while ago; empty for no such name."""
+    found = frozenset(application_port(instance) for instance in _selected(memo, namespace, name))
+    return found or facts.remembered(memo, ServiceId(Namespace(namespace), ServiceName(name)))
 
 
 def port_names(memo: Memo, namespace: str, name: str) -> tuple[tuple[int, str], ...]:

@@ -12,6 +12,7 @@ import msgspec
 
 from skep.compiler.facts import AttachedFact, LabelledFact, MembersFact, NamesFact, RejectedFact, ResourceFact
 from skep.compiler.memo import Memo
+from skep.compiler.services import application_port
 from skep.model.instance import Instance, InstanceKey
 from skep.model.names import Namespace, ObjectRef, ServiceId
 from skep.model.resource import Record, Resource
@@ -20,23 +21,29 @@ from skep.routing.service import Service
 
 
 class Feed:
-    """Writes facts. `members` and `labelled` answer from the registry as it is now."""
+    """Writes facts. `members` and `labelled` answer from the registry as it is now.
+
+    `departed` is told of services whose last instance left, with the ports it had.
+    """
 
     def __init__(
         self,
         memo: Memo,
         members: Callable[[ServiceId], tuple[Instance, ...]],
         labelled: Callable[[Namespace, str, str], tuple[Instance, ...]],
+        departed: Callable[[ServiceId, frozenset[int]], None] = lambda _service, _ports: None,
     ) -> None:
         self._memo = memo
         self._members = members
         self._labelled = labelled
+        self._departed = departed
         self._resources: dict[ObjectRef, Resource[Record]] = {}
         self._names: dict[tuple[str, str, str], set[ObjectRef]] = {}
         self._attached: dict[ObjectRef, set[ObjectRef]] = {}
         self._selected: dict[tuple[Namespace, str, str], set[ObjectRef]] = {}
         self._seen: dict[InstanceKey, Instance] = {}
         self._unsettled: dict[NamesFact | AttachedFact, set[ObjectRef]] = {}
+        self._kept: dict[ObjectRef, Resource[Record]] = {}
 
     @property
     def resources(self) -> Mapping[ObjectRef, Resource[Record]]:
@@ -51,6 +58,7 @@ class Feed:
     def declare(self, ref: ObjectRef, resource: Resource[Record] | None) -> None:
         """An object was created, changed or, with None, deleted. Call `settle` after the last of a batch."""
         former = self._resources.get(ref)
+        before = parents_of(former) | parents_of(self._kept.get(ref))
         if resource is None:
             self._resources.pop(ref, None)
         else:
@@ -62,9 +70,19 @@ class Feed:
             self._index_name(ref, present=resource is not None)
         if former is None or resource is None or former.meta.generation != resource.meta.generation:
             self._memo.set(RejectedFact(ref), None)
-        self._index_parents(ref, former, resource)
+            self._kept.pop(ref, None)
+        self._index_parents(ref, before, parents_of(resource) | parents_of(self._kept.get(ref)))
         self._index_selector(ref, former, resource)
         self._memo.set(ResourceFact(ref), resource)
+
+    def keep(self, ref: ObjectRef, earlier: Resource[Record] | None) -> None:
+        """An earlier form of an object is in force (with None: no longer): its parents count too."""
+        declared = parents_of(self._resources.get(ref))
+        before = declared | parents_of(self._kept.pop(ref, None))
+        if earlier is not None:
+            self._kept[ref] = earlier
+        self._index_parents(ref, before, declared | parents_of(earlier))
+        self.settle()
 
     def settle(self) -> None:
         """Write the indexes that a batch of declarations touched: once each, however large the batch."""
@@ -74,11 +92,13 @@ class Feed:
 
     def refresh_instances(self, keys: Iterable[InstanceKey], now: Mapping[InstanceKey, Instance]) -> None:
         """These instances were registered, changed or removed."""
-        services: dict[ServiceId, None] = {}
+        services: dict[ServiceId, set[int]] = {}
         labels: dict[tuple[Namespace, str, str], None] = {}
         for key in keys:
             former, instance = self._seen.get(key), now.get(key)
-            services[ServiceId(key.namespace, key.service)] = None
+            ports = services.setdefault(ServiceId(key.namespace, key.service), set())
+            if former is not None:
+                ports.add(application_port(former))
             for known in (former, instance):
                 for name, value in known.labels.items() if known else ():
                     if (label := (key.namespace, name, value)) in self._selected:
@@ -87,8 +107,11 @@ class Feed:
                 self._seen.pop(key, None)
             else:
                 self._seen[key] = instance
-        for service in services:
-            self._memo.set(MembersFact(service), self._members(service) or None)
+        for service, ports in services.items():
+            members = self._members(service)
+            if ports and not members:
+                self._departed(service, frozenset(ports))
+            self._memo.set(MembersFact(service), members or None)
         for label in labels:
             self._memo.set(LabelledFact(*label), self._labelled(*label) or None)
 
@@ -99,8 +122,7 @@ class Feed:
             (found.add if present else found.discard)(ref)
             self._unsettled[NamesFact(*key)] = found
 
-    def _index_parents(self, ref: ObjectRef, former: Resource[Record] | None, now: Resource[Record] | None) -> None:
-        before, after = parents_of(former), parents_of(now)
+    def _index_parents(self, ref: ObjectRef, before: frozenset[ObjectRef], after: frozenset[ObjectRef]) -> None:
         for parent in before - after:
             self._attached[parent].discard(ref)
         for parent in after - before:

@@ -20,10 +20,11 @@ from skep.compiler.status import status_of
 from skep.errors import Expired
 from skep.ir.route import Origin
 from skep.kinds import KINDS, Kind, kind_for_resource, parse_body
-from skep.model.names import GATEWAY_GROUP, ObjectRef
+from skep.model.names import GATEWAY_GROUP, ObjectRef, ServiceId
 from skep.model.node import GatewayNode
 from skep.model.resource import Record, Resource
 from skep.pipeline.answers import answer_to, gateway_of
+from skep.pipeline.departed import KEPT_S, Departed
 from skep.pipeline.edges import RECONNECT_S, Edges
 from skep.pipeline.feed import Feed
 from skep.pipeline.pace import Pace
@@ -60,7 +61,8 @@ class Pipeline:
         self._store = store
         self._registry = registry
         self._memo = Memo()
-        self._feed = Feed(self._memo, registry.members, registry.labelled)
+        self._departed = Departed(self._memo)
+        self._feed = Feed(self._memo, registry.members, registry.labelled, self._note_departed)
         self._refusals = Refusals()
         self._edges = Edges(self._memo)
         self._answers: dict[Demand, tuple[Encoded, ...]] = {}
@@ -94,6 +96,7 @@ class Pipeline:
                 await self._news.wait()
                 self._news.clear()
                 self._edges.expire(self._clock.monotonic())
+                self._departed.expire(self._clock.monotonic())
                 self._take_in_registry()
                 await self._refresh()  # endpoints first: they never wait for what a large change of objects costs
                 if self._pace.may_begin(self._clock.monotonic()):
@@ -151,6 +154,10 @@ class Pipeline:
             self._memo.set(facts.EdgeRejectedFact(resource.name), message)
         self._news.set()
 
+    def _note_departed(self, service: ServiceId, ports: frozenset[int]) -> None:
+        self._departed.note(service, ports, self._clock.monotonic())
+        asyncio.get_running_loop().call_later(KEPT_S, self._news.set)
+
     def _wake_soon(self) -> None:
         """Look again when proxies that left had time to come back."""
         asyncio.get_running_loop().call_later(RECONNECT_S, self._news.set)
@@ -163,11 +170,13 @@ class Pipeline:
     def _act_on(self, verdict: Verdict) -> None:
         for origin in verdict.set_aside:
             self._memo.set(facts.AcceptedFact(origin.ref), self._taken.get(origin.ref))
+            self._feed.keep(origin.ref, self._taken.get(origin.ref))
             self._memo.set(facts.RejectedFact(origin.ref), facts.Rejection(origin.generation, verdict.message))
         for origin in verdict.take_back:
             rejection = facts.rejected(self._memo, origin.ref)
             if rejection is not None and rejection.generation == origin.generation:
                 self._memo.set(facts.RejectedFact(origin.ref), None)
+                self._feed.keep(origin.ref, None)
         if verdict.set_aside or verdict.take_back:
             self._news.set()
 

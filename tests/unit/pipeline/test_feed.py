@@ -20,13 +20,17 @@ class World:
     def __init__(self) -> None:
         self.memo = Memo()
         self.instances: dict[InstanceKey, Instance] = {}
-        self.feed = Feed(self.memo, self.members, self.labelled)
+        self.departed: list[tuple[str, list[int]]] = []
+        self.feed = Feed(self.memo, self.members, self.labelled, self.depart)
 
     def members(self, service: ServiceId) -> tuple[Instance, ...]:
         return tuple(i for i in self.instances.values() if i.service_id == service)
 
     def labelled(self, namespace: Namespace, key: str, value: str) -> tuple[Instance, ...]:
         return tuple(i for i in self.instances.values() if i.namespace == namespace and i.labels.get(key) == value)
+
+    def depart(self, service: ServiceId, ports: frozenset[int]) -> None:
+        self.departed.append((service.name, sorted(ports)))
 
     def declare(self, document: dict[str, Any]) -> ObjectRef:
         group = document["apiVersion"].rpartition("/")[0]
@@ -79,6 +83,41 @@ def test_routes_are_indexed_by_the_parents_they_name_now() -> None:
     world.feed.settle()
     assert facts.names(world.memo, GATEWAY_GROUP, "HTTPRoute") == frozenset()
     assert facts.resource(world.memo, ref) is None
+
+
+def test_an_earlier_form_in_force_keeps_its_parents() -> None:
+    world = World()
+
+    def attached_to(*parents: ObjectRef) -> list[list[ObjectRef]]:
+        return [sorted(facts.attached(world.memo, parent)) for parent in parents]
+
+    ref = world.declare(route("a", "edge"))
+    earlier = facts.resource(world.memo, ref)
+    other = ObjectRef(GATEWAY_GROUP, "Gateway", "shop", "other")
+    world.declare(route("a", "other", generation=2))
+    world.feed.keep(ref, earlier)
+    assert attached_to(EDGE, other) == [[ref], [ref]]
+    world.declare(route("a", "other", generation=2, parents=[]))
+    assert attached_to(EDGE, other) == [[ref], [ref]], "a status changes nothing"
+    world.feed.keep(ref, None)
+    assert attached_to(EDGE, other) == [[], [ref]]
+    world.feed.keep(ref, earlier)
+    world.declare(route("a", "other", generation=3))
+    assert attached_to(EDGE, other) == [[], [ref]]
+    world.feed.keep(ref, earlier)
+    world.feed.declare(ref, None)
+    world.feed.settle()
+    assert attached_to(EDGE, other) == [[], []]
+
+
+def test_the_last_instance_that_leaves_is_told_of() -> None:
+    world = World()
+    world.register(instance(1))
+    world.register(instance(2))
+    world.remove(instance(1).key)
+    assert world.departed == []
+    world.remove(instance(2).key)
+    assert world.departed == [("orders", [9002])]
 
 
 def test_a_written_status_is_not_news() -> None:
