@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from bench.ports import free_ports as free_ports
 
 READY_LIMIT_S = 30.0
 
@@ -131,17 +132,6 @@ def platform(command: str = "server", address: str = "127.0.0.1") -> Iterator[Pl
 def _leave(number: int, frame: object) -> None:
     del frame
     raise SystemExit(128 + number)
-
-
-def free_ports(count: int) -> list[int]:
-    """Choose ports that are free now."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def rss_mb(pid: int) -> float:

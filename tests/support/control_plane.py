@@ -1,15 +1,15 @@
 """The real control plane in a process of its own, on free ports, which a test can kill and start again on the same data."""
 
 import http.client
-import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from bench.ports import free_ports as free_ports
 
 _START = """
 import sys, uvloop
@@ -88,18 +88,3 @@ class ControlPlane:
             return False
         finally:
             connection.close()
-
-
-def free_ports(count: int) -> list[int]:
-    """Find ports that nobody listens on, below the range that outgoing connections take theirs from."""
-    found: list[int] = []
-    port = 20_000 + os.getpid() * 7 % 10_000
-    while len(found) < count:
-        port = port + 1 if port < 32_000 else 20_000
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        found.append(port)
-    return found

@@ -2,11 +2,8 @@
 
 import asyncio
 import contextlib
-import itertools
 import json
-import os
 import signal
-import socket
 import sysconfig
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -14,24 +11,11 @@ from typing import Any
 
 import httpx
 
+from bench.ports import free_port as free_port
 from skep.model.node import Address, Node
 from skep.xds.bootstrap import bootstrap
 
 ENVOY = Path(sysconfig.get_path("scripts")) / "envoy"
-
-
-_CANDIDATES = itertools.cycle(range(20_000, 32_000))  # below the range that outgoing connections take theirs from
-for _ in range(os.getpid() * 97 % 12_000):
-    next(_CANDIDATES)
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on; another one each time."""
-    for port in _CANDIDATES:
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError
 
 
 async def until(probe: Callable[[], Any] | Callable[[], Awaitable[Any]], deadline_s: float = 60.0) -> Any:

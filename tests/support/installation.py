@@ -2,16 +2,17 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
+
+from bench.ports import free_ports as free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 PORTS = ("HTTP_PORT", "GRPC_PORT", "GATEWAY_HTTP_PORT", "GATEWAY_HTTPS_PORT")
@@ -40,15 +41,6 @@ class Installation:
         return subprocess.run(
             ["skep", *arguments], env=self.env, cwd=ROOT, capture_output=True, text=True, timeout=limit_s
         )
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody uses now."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 @contextmanager

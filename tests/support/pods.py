@@ -1,12 +1,12 @@
 """What a test of replicas needs around them: sidecars and a control plane in memory, documents, a whole agent's pods."""
 
 import asyncio
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from bench.ports import free_port as free_port
 from skep.agent.pods import Pods, records_in
 from skep.agent.ports import Ports
 from skep.agent.probes import Prober
@@ -166,14 +166,6 @@ class Agent:
     async def pids(self) -> dict[str, int]:
         """Pids by pod."""
         return {one.spec.labels["pod"]: one.pid for one in await self.runtime.list() if one.state == "running"}
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        port: int = trial.getsockname()[1]
-        return port
 
 
 def pod_document(name: str, switches: Path, **container: Any) -> Document:
