@@ -215,12 +215,13 @@ def test_calls_go_on_while_the_server_is_away_and_nothing_is_sent_again(tmp_path
                 await until(lambda: any(d.name == "shop/orders:80" for d in source.watched))
                 await until(server.connected)
                 assert (await http.get("http://orders/")).status_code == 200
+                source.taken.clear()  # what it said that it holds counts as taken, without being sent
                 source.endpoints(Endpoints("shop/orders:80", (Endpoint("127.0.0.1", orders.port, 7),)))
                 await until(lambda: source.taken)
                 assert {encoded.name for _, taken in source.taken for encoded in taken} <= {"shop/orders:80"}
                 after = await proxy.stats()
-                for counter in ("cluster_manager.cluster_modified", "listener_manager.listener_modified"):
-                    assert after[counter] == before[counter]
+                for counter in ("cluster_manager.cds.update_success", "listener_manager.lds.update_success"):
+                    assert int(after[counter]) == int(before[counter]) > 0
 
     asyncio.run(run())
 
