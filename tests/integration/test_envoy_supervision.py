@@ -133,6 +133,7 @@ async def test_envoy_killed_after_a_hot_restart_comes_back(tmp_path: Path) -> No
         assert envoy.record.current.epoch == 0
         await envoy.restart()
         assert envoy.record.current.epoch == 1
+        await until(lambda: not envoy.record.draining)  # also the one whose successor was killed
 
 
 @pytest.mark.anyio

@@ -99,6 +99,7 @@ class Envoy:
             for launch in (self._record.current, *self._record.draining):
                 if launch is not None:
                     group.create_task(self._follow(launch))
+            self._end_orphans()
             if self._record.current is None:
                 async with self._lock:
                     await self._start_until_it_starts()
@@ -139,21 +140,40 @@ class Envoy:
         """Replace the process by a new one that inherits its sockets; no request is lost.
 
         `Unavailable` when the control plane is away (the new one would know no routes; not asked with `connected=False`)
-        or the new one does not get ready in time; the old one stays then.
+        or the new one does not get ready in time; the old one stays then. One that is being replaced already is let
+        finish first.
         """
-        async with self._lock:
-            await self._prepare_restart(connected=connected)
-            self._set(epochs.start_next(self._record))
-            launch = self._record.next
-            assert launch is not None
-            try:
-                await self._launch(launch)
-                await self._wait_for_successor(launch, limit_s)
-            except BaseException:
-                await self._give_up(launch)
-                raise
-            self._set(epochs.take_over(self._record))
-            log.info("%s: epoch %d took over", self._record.name, launch.epoch)
+        while True:
+            await self._until_drained()
+            async with self._lock:
+                if epochs.parents(self._record):
+                    continue  # another restart came first
+                await self._prepare_restart(connected=connected)
+                await self._succeed(limit_s)
+                return
+
+    async def _until_drained(self) -> None:
+        """Wait until the process before this one has left: Envoy ends it at once, calls and all, when a third begins."""
+        lifetimes = self._host.lifetimes
+        try:
+            async with asyncio.timeout(lifetimes.drain_s + lifetimes.leave_s):
+                while epochs.parents(self._record):  # noqa: ASYNC110  `_follow` notes their end
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise Unavailable(f"Envoy for {self._record.title} is still being replaced; try again") from None
+
+    async def _succeed(self, limit_s: float) -> None:
+        self._set(epochs.start_next(self._record))
+        launch = self._record.next
+        assert launch is not None
+        try:
+            await self._launch(launch)
+            await self._wait_for_successor(launch, limit_s)
+        except BaseException:
+            await self._give_up(launch)
+            raise
+        self._set(epochs.take_over(self._record))
+        log.info("%s: epoch %d took over", self._record.name, launch.epoch)
 
     async def destroy(self) -> None:
         """Stop its processes and forget it. Cancel `run` first."""
@@ -233,6 +253,16 @@ class Envoy:
                 log.warning("%s: Envoy died (exit code %s), starting another", self._record.name, code)
                 await self._forget(launch)
                 await self._start_until_it_starts()
+                self._end_orphans()
+
+    def _end_orphans(self) -> None:
+        assert self._group is not None
+        for launch in epochs.orphans(self._record):
+            self._group.create_task(self._end_later(launch))
+
+    async def _end_later(self, launch: Launch) -> None:
+        await asyncio.sleep(self._host.lifetimes.leave_s)
+        await self._host.runtime.destroy(launch.process)
 
     async def _start_until_it_starts(self) -> None:
         """Begin a new line of epochs; tries again when the host cannot start a process now."""

@@ -103,6 +103,19 @@ def give_up_next(record: ProxyRecord) -> ProxyRecord:
     return msgspec.structs.replace(record, current=current, next=None)
 
 
+def parents(record: ProxyRecord) -> tuple[Launch, ...]:
+    """Return the draining processes of the current one's line: it tells them when to leave."""
+    current = record.current
+    if current is None or current.base_id is None:
+        return ()
+    return tuple(launch for launch in record.draining if launch.base_id == current.base_id)
+
+
+def orphans(record: ProxyRecord) -> tuple[Launch, ...]:
+    """Return the draining processes whose successor died: nobody tells them to leave any more."""
+    return tuple(launch for launch in record.draining if launch not in parents(record))
+
+
 def gone(record: ProxyRecord, process: str) -> ProxyRecord:
     """A draining process has left."""
     draining = tuple(launch for launch in record.draining if launch.process != process)

@@ -29,6 +29,7 @@ def test_hot_restart_keeps_the_base_id_and_drains_the_old() -> None:
     record = epochs.take_over(record)
     assert record.current == Launch("envoy.gateway.default.edge.2", 1, 7)
     assert record.draining == (Launch("envoy.gateway.default.edge.1", 0, 7),)
+    assert (epochs.parents(record), epochs.orphans(record)) == (record.draining, ())
     assert epochs.gone(record, "envoy.gateway.default.edge.1").draining == ()
 
 
@@ -36,6 +37,7 @@ def test_crash_starts_a_new_line_and_lets_drain() -> None:
     record = epochs.take_over(epochs.start_next(epochs.learn_base_id(epochs.start_fresh(RECORD), 7)))
     record = epochs.start_fresh(record)
     assert record.current == Launch("envoy.gateway.default.edge.3", 0, None)
+    assert (epochs.parents(record), epochs.orphans(record)) == ((), record.draining)
     assert epochs.processes(record) == ("envoy.gateway.default.edge.3", "envoy.gateway.default.edge.1")
 
 
