@@ -15,7 +15,7 @@ from skep.cli.options import Installation, Output
 from skep.cli.output import columns, table_rows, to_json, to_yaml, write
 from skep.clients.api import TABLE, ApiClient, Document
 from skep.clients.errors import error_from_response
-from skep.errors import Invalid, NotFound
+from skep.errors import Invalid, NotFound, Unavailable
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -30,6 +30,10 @@ class Query(msgspec.Struct, frozen=True):
     output: Output = "table"
     watch: bool = False
     heading: bool = True
+
+
+MAX_FAILURES, PAUSE_S = 60, 0.5
+"""How often a watch tries to reach a server that is away, and how long it waits in between."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -143,17 +147,28 @@ async def _watch(api: ApiClient, place: Place, query: Query) -> None:
 async def _events(
     api: ApiClient, path: str, params: dict[str, Any], revision: str, accept: str = ""
 ) -> AsyncIterator[Document]:
+    """Yield what changes after a revision, for ever; a server that is away for a while is waited for."""
+    failures = 0
     while True:
         asked = {**params, "watch": "true", "resourceVersion": revision, "allowWatchBookmarks": "true"}
-        async with api.stream(path, asked, accept=accept) as lines:
-            async for line in lines:
-                event: Document = msgspec.json.decode(line)
-                if event["type"] == "ERROR":
-                    raise error_from_response(event["object"].get("code", 500), msgspec.json.encode(event["object"]))
-                revision = _revision(event["object"]) or revision
-                if event["type"] != "BOOKMARK":
-                    yield event
-        await asyncio.sleep(0.2)
+        try:
+            async with api.stream(path, asked, accept=accept) as lines:
+                async for line in lines:
+                    failures = 0
+                    event: Document = msgspec.json.decode(line)
+                    if event["type"] == "ERROR":
+                        code = event["object"].get("code", 500)
+                        raise error_from_response(code, msgspec.json.encode(event["object"]))
+                    revision = _revision(event["object"]) or revision
+                    if event["type"] != "BOOKMARK":
+                        yield event
+        except Unavailable:
+            failures += 1
+            if failures > MAX_FAILURES:
+                raise
+            if failures == 1:
+                say("the connection broke; trying again")
+        await asyncio.sleep(PAUSE_S if failures else 0.2)
 
 
 def _revision(document: Document) -> str:
