@@ -10,6 +10,7 @@ STRICT := $(if $(CI),--strict-skips,)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 .PHONY: help setup tools demo test check fmt fmt-check lint types imports mirror unit contract golden golden-rewrite \
 	integration e2e bench reference lock clean
 
