@@ -3,15 +3,9 @@
 # ruff: noqa: ASYNC110, ASYNC240  deadlines are set; files and processes of a test
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 from skep.clients.agent import (
@@ -19,13 +13,10 @@ from skep.clients.agent import (
     ListProcesses,
     ListProxies,
     LocalProcess,
-    Open,
     Opened,
     Proxy,
     ReadLogs,
     ReadStats,
-    Restarted,
-    RestartEnvoy,
     SetHealth,
     Traffic,
     connect,
@@ -33,46 +24,19 @@ from skep.clients.agent import (
 )
 from skep.errors import Conflict, Invalid, NotFound, Unavailable
 from skep.model.instance import Health
-from skep.model.names import InstanceId, Namespace, ServiceName
+from tests.support.instances import (
+    APP,
+    caller,
+    envoy_pid,
+    get,
+    instances,
+    open_request,
+    platform_gateway_is_up,
+    start_orders,
+    until_instances,
+)
 from tests.support.platform import Platform, end, until_true
 from tests.support.steady_load import steady_load
-
-APP = (sys.executable, "-m", "tests.support.named_app")
-
-
-async def instances(platform: Platform, service: str) -> dict[str, str]:
-    """Health of each registered instance."""
-    async with platform.api() as api:
-        found = await api.get("/registry/v1/instances", service=service)
-    return {each["id"]: each["health"] for each in found["instances"]}
-
-
-async def until_instances(platform: Platform, service: str, wanted: dict[str, str], limit_s: float = 60.0) -> None:
-    async with asyncio.timeout(limit_s):
-        while await instances(platform, service) != wanted:
-            await asyncio.sleep(0.05)
-
-
-@asynccontextmanager
-async def caller(platform: Platform) -> AsyncIterator[int]:
-    """The outbound port of an instance that only calls."""
-    async with connected(platform.data_dir) as agent:
-        yield (await agent.call(open_request("caller", "caller-1"), Opened)).outbound.port
-
-
-def open_request(service: str, name: str) -> Open:
-    return Open(namespace=Namespace("default"), service=ServiceName(service), id=InstanceId(name))
-
-
-async def start_orders(platform: Platform, *names: str) -> list["subprocess.Popen[bytes]"]:
-    runs = [platform.run(*APP, name, service="orders", id=name, log=name) for name in names]
-    await until_instances(platform, "orders", dict.fromkeys(names, "passing"))
-    return runs
-
-
-async def get(port: int, host: str, path: str = "/") -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False) as http:
-        return await http.get(f"http://127.0.0.1:{port}{path}", headers={"host": host})
 
 
 @pytest.mark.anyio
@@ -140,32 +104,6 @@ async def test_session_is_refused_with_a_reason(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("victim", ["command", "skep run", "everything"])
-async def test_instance_killed_under_load_fails_no_call(tmp_path: Path, victim: str) -> None:
-    async with Platform(tmp_path) as platform:
-        runs = await start_orders(platform, "orders-1", "orders-2")
-        async with caller(platform) as port, steady_load(port, host="orders", connections=16) as load:
-            await load.more(300)
-            command = int(Path(f"/proc/{runs[0].pid}/task/{runs[0].pid}/children").read_text())
-            if victim != "skep run":
-                os.kill(command, signal.SIGKILL)
-            if victim != "command":
-                runs[0].kill()
-            if victim == "everything":
-                os.kill(await envoy_pid(platform, "orders-1"), signal.SIGKILL)
-            await until_instances(platform, "orders", {"orders-2": "passing"}, limit_s=15.0)
-            await load.more(300)
-            load.stopping = True
-        assert not load.failures
-        await until_true(lambda: not Path(f"/proc/{command}").exists())
-
-
-async def envoy_pid(platform: Platform, title: str) -> int:
-    async with connected(platform.data_dir) as agent:
-        return next(each.pid for each in await agent.call(ListProcesses(), list[LocalProcess]) if title in each.name)
-
-
-@pytest.mark.anyio
 async def test_instance_stopped_under_load_fails_no_call(tmp_path: Path) -> None:
     async with Platform(tmp_path) as platform:
         runs = await start_orders(platform, "orders-1", "orders-2")
@@ -180,52 +118,6 @@ async def test_instance_stopped_under_load_fails_no_call(tmp_path: Path) -> None
             runs[1].terminate()
             await asyncio.to_thread(end, runs[1])
             await load.more(300)
-            load.stopping = True
-        assert not load.failures
-
-
-@pytest.mark.anyio
-async def test_hot_restart_of_every_envoy_fails_no_call(tmp_path: Path) -> None:
-    async with Platform(tmp_path) as platform:
-        await start_orders(platform, "orders-1", "orders-2")
-        async with caller(platform) as port, connected(platform.data_dir) as agent:
-            async with steady_load(port, host="orders", connections=24) as load:
-                await load.more(300)
-                done = await agent.call(RestartEnvoy(), Restarted)
-                assert not done.failed
-                assert set(done.restarted) == {"gateway/edge", "orders/orders-1", "orders/orders-2", "caller/caller-1"}
-                await until_drained(agent)
-                await load.more(300)
-                load.stopping = True
-            assert not load.failures
-            refused = await agent.call(RestartEnvoy(("orders/none",)), Restarted)
-            assert refused.failed == {"orders/none": "no such Envoy on this host"}
-
-
-async def until_drained(agent: AgentConnection, limit_s: float = 90.0) -> None:
-    async with asyncio.timeout(limit_s):
-        while any(proxy.draining for proxy in await agent.call(ListProxies(), list[Proxy])):
-            await asyncio.sleep(0.2)
-
-
-@pytest.mark.anyio
-async def test_control_plane_killed_under_load_fails_no_call(tmp_path: Path) -> None:
-    async with Platform(tmp_path) as platform:
-        await start_orders(platform, "orders-1", "orders-2")
-        async with caller(platform) as port, steady_load(port, host="orders", connections=16) as load:
-            await load.more(300)
-            assert platform.server is not None
-            platform.server.kill()
-            await asyncio.to_thread(platform.server.wait)
-            async with connected(platform.data_dir) as agent:
-                refused = await agent.call(RestartEnvoy(), Restarted)
-                assert not refused.restarted
-                assert "not connected to the control plane" in str(refused.failed)
-            await load.more(2000, limit_s=60.0)
-            platform.start_server()
-            await platform.until_ready()
-            await load.more(300)
-            await until_instances(platform, "orders", {"orders-1": "passing", "orders-2": "passing"})
             load.stopping = True
         assert not load.failures
 
@@ -273,15 +165,6 @@ async def test_envoy_without_a_record_is_ended_and_replaced(tmp_path: Path) -> N
         platform.start_agent()
         await until_true(lambda: not Path(f"/proc/{stray}").exists())
         await platform_gateway_is_up(platform)
-
-
-async def platform_gateway_is_up(platform: Platform) -> int:
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                return (await get(platform.gateway_port, "nobody")).status_code
-            except httpx.TransportError:
-                await asyncio.sleep(0.05)
 
 
 async def come_back(platform: Platform) -> AgentConnection | None:

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer leaves in one piece: one that is cut in the middle can be tried again by nobody
 
     def do_GET(self) -> None:
         path, _, query = self.path.partition("?")

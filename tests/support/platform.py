@@ -3,14 +3,14 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
+from bench.ports import free_ports as free_ports
 from skep.clients.api import ApiClient
 
 ROOT = Path(__file__).parents[2]
@@ -73,16 +73,15 @@ class Platform:
         return self._ports[2]
 
     def start_server(self) -> None:
-        self.server = self._spawn("server", _SERVER, repr(dict(self.settings)))
+        self.server = self.spawn("server", sys.executable, "-c", _SERVER, repr(dict(self.settings)))
 
     def start_agent(self) -> None:
-        self.agent = self._spawn("agent", _AGENT, repr(dict(self.settings)))
+        self.agent = self.spawn("agent", sys.executable, "-c", _AGENT, repr(dict(self.settings)))
 
     def run(self, *command: str, log: str = "", **request: object) -> subprocess.Popen[bytes]:
         """`skep run`: keywords are `RunRequest`'s."""
-        return self._spawn(
-            log or str(request["service"]), _RUN, str(self.data_dir), repr({**request, "command": command})
-        )
+        program = (sys.executable, "-c", _RUN, str(self.data_dir), repr({**request, "command": command}))
+        return self.spawn(log or str(request["service"]), *program)
 
     async def start(self) -> None:
         """Start both, and wait until they answer."""
@@ -124,15 +123,12 @@ class Platform:
         for process in self.processes:
             await asyncio.to_thread(end, process)
 
-    def _spawn(self, log: str, program: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def spawn(self, log: str, *command: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+        """Start any program; it is stopped at the end."""
         with (self.logs / log).open("ab") as output:
-            environment: dict[str, Any] = {**os.environ, "PYTHONPATH": f"{ROOT}/src:{ROOT}"}  # noqa: TID251
+            inherited = {**os.environ, "PYTHONPATH": f"{ROOT}/src:{ROOT}"}  # noqa: TID251
             process = subprocess.Popen(
-                [sys.executable, "-c", program, *arguments],
-                stdout=output,
-                stderr=output,
-                stdin=subprocess.DEVNULL,
-                env=environment,
+                command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env={**inherited, **(env or {})}
             )
         self.processes.append(process)
         return process
@@ -145,17 +141,6 @@ def end(process: subprocess.Popen[bytes], limit_s: float = 60.0) -> int:
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait()
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports: list[int] = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 async def until_true(condition: Callable[[], bool], limit_s: float = 60.0) -> None:

@@ -1,8 +1,6 @@
 """A control plane whose disk is full: it refuses writes and says why, goes on answering reads, and recovers by itself."""
 
-import contextlib
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -11,51 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.disk import Disk
 from tests.support.installation import free_ports
 
 MANIFEST = '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "%s"}, "data": {"a": "%s"}}'
 
 
-class Disk:
-    """A disk of 6 MB; where mounting is not allowed, a limit on the size of files, which is met in the same way."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.server = 0
-        folder.mkdir()
-        size = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)]
-        self.mounted = subprocess.run(size, capture_output=True, timeout=10, check=False).returncode == 0
-
-    def fill(self) -> None:
-        """Leave no room."""
-        if not self.mounted:
-            self._limit(2_000_000)
-            return
-        with contextlib.suppress(OSError), (self.folder / "ballast").open("wb", buffering=0) as file:
-            while True:
-                file.write(b"x" * 4096)
-
-    def free(self) -> None:
-        """Make room again."""
-        if self.mounted:
-            (self.folder / "ballast").unlink()
-        else:
-            self._limit(resource.RLIM_INFINITY)
-
-    def _limit(self, size: int) -> None:
-        _, hard = resource.prlimit(self.server, resource.RLIMIT_FSIZE)
-        resource.prlimit(self.server, resource.RLIMIT_FSIZE, (size if hard < 0 else min(size, hard), hard))
-
-    def close(self) -> None:
-        """Take it away."""
-        if self.mounted:
-            subprocess.run(["umount", "-l", str(self.folder)], check=True, timeout=10)
-
-
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
     """A disk that can be filled and freed."""
-    made = Disk(tmp_path / "disk")
+    made = Disk(tmp_path / "disk", megabytes=6)
     try:
         yield made
     finally:
@@ -69,7 +32,7 @@ def skep(disk: Disk) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]
     env = {"PATH": os.defpath, "SKEP_DATA_DIR": str(disk.folder / "data"), **ports}
     command = [sys.executable, "-m", "skep.cli.main"]
     server = subprocess.Popen([*command, "server"], env=env, stderr=subprocess.DEVNULL)
-    disk.server = server.pid
+    disk.processes.append(server.pid)
 
     def run(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run([*command, *arguments], env=env, input=text, capture_output=True, text=True, timeout=60)
