@@ -201,14 +201,14 @@ def test_time_limits(enter: Entrance) -> None:
         rule("a", matches=[path("/none")], timeouts={"request": "0s"}),
     )
     soon(lambda: enter("/all").app == "a")
-    late = enter("/all", x_delay="2")
+    late = enter("/all", x_delay="20")
     assert late.status == 504
-    assert late.took_s < 1.5
+    assert late.took_s < 15
     seen = enter.world.apps["a"].seen
     seen.clear()
-    late = enter("/one", "POST", x_delay="3")
+    late = enter("/one", "POST", x_delay="20")
     assert late.status == 504
-    assert late.took_s < 1.5
+    assert late.took_s < 15
     assert len(seen) == 1, "what may have been done is not done again"
     assert enter("/none", x_delay="1").status == 200
 
@@ -230,8 +230,9 @@ def test_events_and_upgrades_pass(enter: Entrance) -> None:
     answer = connection.getresponse()
     assert answer.headers["content-type"] == "text/event-stream"
     first, arrived = answer.readline(), time.perf_counter()
-    assert arrived - float(first.decode().rpartition(" ")[2]) < 0.3, "an event is passed on when it comes"
-    assert b"data: 1" in answer.read()
+    assert first.startswith(b"data: 0 at ")
+    rest = answer.read().decode()
+    assert arrived < float(rest.partition("data: 1 at ")[2]), "an event is passed on before the next is there"
     connection.close()
 
     with socket.create_connection(("127.0.0.1", enter.port), timeout=10) as raw:

@@ -74,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         for number in range(2):
             self.wfile.write(f"data: {number} at {time.perf_counter()}\n\n".encode())
-            time.sleep(0.5)
+            time.sleep(2)
         self.close_connection = True
 
     def _websocket(self) -> None:

@@ -57,7 +57,7 @@ def call(port: int, path: str = "/", method: str = "GET", host: str = "front", *
         connection.close()
 
 
-def soon(holds: Callable[[], bool], limit_s: float = 10.0) -> None:
+def soon(holds: Callable[[], bool], limit_s: float = 60.0) -> None:
     """Wait until something holds."""
     deadline = time.perf_counter() + limit_s
     while not holds():

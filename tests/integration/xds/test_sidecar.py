@@ -147,7 +147,7 @@ def test_host_that_appears_later_is_called_without_a_restart(tmp_path: Path) -> 
             async def answered() -> bool:
                 return (await http.get("http://orders/")).status_code == 200
 
-            await until(answered, 5)
+            await until(answered)
 
     asyncio.run(run())
 
@@ -165,13 +165,13 @@ def test_change_of_endpoints_reaches_the_proxy(tmp_path: Path) -> None:
                 async def moved() -> bool:
                     return "two" in (await http.get("http://orders/")).text
 
-                await until(moved, 5)
+                await until(moved)
                 source.endpoints(Endpoints("shop/orders:80"))
 
                 async def closed() -> bool:
                     return (await http.get("http://orders/")).status_code == 503
 
-                await until(closed, 5)
+                await until(closed)
 
     asyncio.run(run())
 
@@ -191,7 +191,7 @@ def test_replaced_cluster_keeps_its_endpoints(tmp_path: Path) -> None:
                     dump: str = await proxy.get("/config_dump?resource=dynamic_active_clusters")
                     return '"connect_timeout": "7s"' in dump
 
-                await until(replaced, 4)
+                await until(replaced, 10)  # without its endpoints it would wait for them for 15 s
 
     asyncio.run(run())
 
