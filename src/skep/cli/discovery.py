@@ -73,7 +73,9 @@ class Discovery:
         versions = sorted({kind.api_version for kind in self.kinds if kind.kind == name})
         if versions:
             raise Invalid(f"kind {name} is served as {' and '.join(versions)}, not as {api_version or 'nothing'}")
-        raise NotFound(f'the server has no kind "{name}" in {api_version or "an apiVersion that is not given"}')
+        known = ", ".join(sorted({kind.kind for kind in self.kinds}))
+        where = api_version or "an apiVersion that is not given"
+        raise NotFound(f'the server has no kind "{name}" in {where}; it has {known}')
 
 
 async def discover(api: ApiClient) -> Discovery:

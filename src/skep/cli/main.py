@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from skep.cli import platform
+from skep.cli.completion import complete_words
 from skep.cli.failure import report
 from skep.cli.options import (
     DEFAULT_DATA_DIR,
@@ -110,7 +111,10 @@ def apply(
 @app.command()
 def get(
     words: Annotated[
-        list[str], typer.Argument(metavar="KIND [NAME]... | KIND/NAME...", help="pods, deploy web, svc/a")
+        list[str],
+        typer.Argument(
+            metavar="KIND [NAME]... | KIND/NAME...", help="pods, deploy web, svc/a", autocompletion=complete_words
+        ),
     ],
     namespace: NamespaceOption = "default",
     all_namespaces: AllOption = False,
@@ -146,7 +150,12 @@ def get(
 
 @app.command()
 def describe(
-    words: Annotated[list[str], typer.Argument(metavar="KIND [NAME]... | KIND/NAME...", help="httproute hello, pod/a")],
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="KIND [NAME]... | KIND/NAME...", help="httproute hello, pod/a", autocompletion=complete_words
+        ),
+    ],
     namespace: NamespaceOption = "default",
     all_namespaces: AllOption = False,
     selector: SelectorOption = "",
@@ -168,7 +177,10 @@ def describe(
 
 @app.command()
 def delete(
-    words: Annotated[list[str] | None, typer.Argument(metavar="[KIND NAME... | KIND/NAME...]")] = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KIND NAME... | KIND/NAME...]", autocompletion=complete_words),
+    ] = None,
     filename: FileOption = None,
     namespace: NamespaceOption = "default",
     selector: SelectorOption = "",
