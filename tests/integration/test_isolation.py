@@ -6,16 +6,19 @@ larger than it otherwise would.
 
 import json
 import socket
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.backend import backend, envoy
+from bench.backend import backend, envoy, wait_for
 from bench.platform import Platform, free_ports, platform, registration
 from skep.model.names import Namespace
 from skep.model.node import Address, GatewayNode
@@ -154,6 +157,45 @@ def test_what_was_good_stays_where_it_was_while_a_move_is_refused(skep: Platform
         skep.call("PATCH", f"{ROUTES}/moves", {"spec": good})
         soon(lambda: status(skep, "/one") == 404)
     skep.call("DELETE", f"{gateways}/second")
+
+
+def restart(running: Platform) -> None:
+    """End the control plane as a crash would, and start it again."""
+    running.process.kill()
+    running.process.wait(10)
+    command = [str(Path(sys.executable).with_name("skep")), "server"]
+    with running.log.open("ab") as log:
+        running.process = subprocess.Popen(command, env=running.env, stdout=log, stderr=log, start_new_session=True)
+    wait_for(f"{running.url}/readyz")
+
+
+def is_kept(running: Platform) -> bool:
+    files = (running.folder / "data").glob("skep.db*")
+    return any(b"rulings.internal.skep.dev" in file.read_bytes() for file in files)
+
+
+def test_a_restart_neither_loses_what_was_good_nor_tries_what_was_refused() -> None:
+    with server() as running:
+        for name in ("stays", "other"):
+            running.call("POST", ROUTES, route(name, f"/{name}", "PathPrefix"))
+        with gateway(running):
+            soon(lambda: [status(running, f"/{name}") for name in ("stays", "other")] == [200, 200])
+            bad = route("stays", LARGE, "RegularExpression")
+            running.call("PATCH", f"{ROUTES}/stays", {"spec": bad["spec"]})
+            soon(lambda: programmed(running, "stays").get("status") == "False")
+            soon(lambda: is_kept(running))
+            restart(running)
+            seen: set[int] = set()
+            for number in range(10):
+                running.call("POST", ROUTES, route(f"new-{number}", f"/new-{number}", "PathPrefix"))
+                soon(lambda number=number: status(running, f"/new-{number}") == 200)  # type: ignore[misc]
+                seen.update(status(running, f"/{name}") for name in ("stays", "other"))
+            assert seen == {200}
+            assert programmed(running, "stays")["status"] == "False"
+            running.call("PATCH", f"{ROUTES}/stays", {"spec": route("stays", "/moved", "PathPrefix")["spec"]})
+            soon(lambda: status(running, "/moved") == 200)
+            soon(lambda: programmed(running, "stays").get("status") == "True")
+            assert status(running, "/stays") == 404
 
 
 def test_the_guilty_one_is_found_among_many_that_came_in_one_response() -> None:

@@ -29,6 +29,7 @@ from skep.pipeline.edges import RECONNECT_S, Edges
 from skep.pipeline.feed import Feed
 from skep.pipeline.pace import Pace
 from skep.pipeline.refusals import Refusals, Verdict
+from skep.pipeline.rulings import Ruling, Rulings
 from skep.pipeline.statuses import StatusWriter
 from skep.registry.service import Registry
 from skep.store.objects import meta_of
@@ -64,6 +65,7 @@ class Pipeline:
         self._departed = Departed(self._memo)
         self._feed = Feed(self._memo, registry.members, registry.labelled, self._note_departed)
         self._refusals = Refusals()
+        self._rulings = Rulings(store)
         self._edges = Edges(self._memo)
         self._answers: dict[Demand, tuple[Encoded, ...]] = {}
         self._broken: dict[Demand, str] = {}
@@ -81,6 +83,7 @@ class Pipeline:
         """Take in everything there is, so that the first answers are complete."""
         self._take_in_everything()
         self._take_in_registry()
+        self._rule_as_before()
         self._edges.presume(self._feed.resources.values(), self._clock.monotonic())
         self._wake_soon()
         await self._refresh()
@@ -92,6 +95,7 @@ class Pipeline:
             group.create_task(self._wake_on(self._store.revision.subscribe()))
             group.create_task(self._wake_on(self._registry.revision.subscribe()))
             group.create_task(self._statuses.run())
+            group.create_task(self._rulings.run())
             while True:
                 await self._news.wait()
                 self._news.clear()
@@ -169,16 +173,30 @@ class Pipeline:
 
     def _act_on(self, verdict: Verdict) -> None:
         for origin in verdict.set_aside:
-            self._memo.set(facts.AcceptedFact(origin.ref), self._taken.get(origin.ref))
-            self._feed.keep(origin.ref, self._taken.get(origin.ref))
-            self._memo.set(facts.RejectedFact(origin.ref), facts.Rejection(origin.generation, verdict.message))
+            ruling = Ruling(origin.ref, origin.generation, verdict.message, self._taken.get(origin.ref))
+            self._set_aside(ruling)
+            self._rulings.keep(origin.ref, ruling)
         for origin in verdict.take_back:
             rejection = facts.rejected(self._memo, origin.ref)
             if rejection is not None and rejection.generation == origin.generation:
                 self._memo.set(facts.RejectedFact(origin.ref), None)
                 self._feed.keep(origin.ref, None)
+                self._rulings.keep(origin.ref, None)
         if verdict.set_aside or verdict.take_back:
             self._news.set()
+
+    def _set_aside(self, ruling: Ruling) -> None:
+        self._memo.set(facts.AcceptedFact(ruling.ref), ruling.earlier)
+        self._feed.keep(ruling.ref, ruling.earlier)
+        self._memo.set(facts.RejectedFact(ruling.ref), facts.Rejection(ruling.generation, ruling.message))
+
+    def _rule_as_before(self) -> None:
+        """Set aside what was set aside before a restart, so that proxies are not offered it again."""
+        declared = self._feed.resources
+        for ruling in self._rulings.load(lambda ref: declared[ref].meta.generation if ref in declared else None):
+            if ruling.earlier is not None:
+                self._taken[ruling.ref] = ruling.earlier
+            self._set_aside(ruling)
 
     # The loop's steps.
 
