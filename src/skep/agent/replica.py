@@ -17,8 +17,9 @@ from typing import Any, Protocol
 import msgspec
 
 from skep.agent.backoff import Backoff
-from skep.agent.probes import LOOPBACK, Answer, Prober, Tally, Target, connect, follow
+from skep.agent.probes import LOOPBACK, Answer, Prober, Target
 from skep.agent.sidecars import Sidecar, SidecarRequest
+from skep.agent.vitals import Vitals
 from skep.clock import Clock, rfc3339
 from skep.errors import Conflict, Invalid, NotFound, SkepError, Unavailable
 from skep.model.instance import Health, InstanceKey
@@ -29,7 +30,7 @@ from skep.workloads.environment import Identity, SourceRef, build_env, command_l
 from skep.workloads.podstatus import Ended, ReplicaView
 from skep.workloads.runtime import Process, ProcessSpec, Runtime
 from skep.workloads.spec import Pod
-from skep.workloads.template import Container, Probe, TcpSocket
+from skep.workloads.template import Container
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +38,6 @@ CRASH_FIRST_S, CRASH_MOST_S, CRASH_FORGIVEN_S = 10.0, 300.0, 600.0
 RETRY_FIRST_S, RETRY_MOST_S = 1.0, 10.0
 LEARN_S = 0.5
 """How long callers' proxies get to learn that a replica drains, once the registry knows."""
-FIRST_SIGN_S = 5.0
-"""A replica without a readiness probe is ready when its port accepts, or after so long: it may listen nowhere."""
-FIRST_SIGN_EVERY_S = 0.05
 
 
 class SidecarSet(Protocol):
@@ -287,7 +285,7 @@ class Replica:
         folder = output_folder(self._around.output, self.namespace, self.name, 0).parent
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
-    # -- its probes --------------------------------------------------------------------------------------------------
+    # -- what its probes find: it is the `Patient` of `Vitals` -----------------------------------------------------------
 
     async def _probe(self, process: Process) -> None:
         target = Target(
@@ -296,60 +294,28 @@ class Replica:
             env=process.spec.env,
             directory=process.spec.directory,
         )
-        elapsed_s = self._elapsed_s(process)
-        startup = self.container.startup_probe
-        if startup is not None and not self.saved.view.started:
-            tally = Tally(startup, good=False)
-            delay_s = max(0.0, startup.initial_delay_seconds - elapsed_s)
-            async for answer in follow(startup, self._asking(startup, target), delay_s=delay_s, eager=True):
-                if tally.note(answer.good):
-                    break
-                if tally.failed:
-                    await self._kill("startup", answer)
-                    return
-            elapsed_s = self._elapsed_s(process)
+        await Vitals(target, self, self._around.prober, self._around.clock).watch(self._elapsed_s(process))
+
+    def is_started(self) -> bool:
+        """Tell whether the present run has passed its startup probe."""
+        return self.saved.view.started
+
+    def is_ready(self) -> bool:
+        """Tell whether the present run is ready."""
+        return self.saved.view.ready
+
+    def started(self) -> None:
+        """Note that the present run has started."""
         self._show(started=True)
-        async with asyncio.TaskGroup() as group:
-            if self.container.liveness_probe is not None:
-                group.create_task(self._stay_alive(self.container.liveness_probe, target, elapsed_s))
-            if self.container.readiness_probe is not None:
-                group.create_task(self._stay_ready(self.container.readiness_probe, target, elapsed_s))
-            else:
-                await self._first_sign(target, elapsed_s)
-                await self._set_ready(True)
 
-    async def _stay_alive(self, probe: Probe, target: Target, elapsed_s: float) -> None:
-        tally = Tally(probe, good=True)
-        # A program that has just started is not asked for its first period: it cannot answer yet.
-        delay_s = max(float(probe.period_seconds), probe.initial_delay_seconds - elapsed_s)
-        async for answer in follow(probe, self._asking(probe, target), delay_s=delay_s):
-            if not tally.note(answer.good):
-                await self._kill("liveness", answer)
-                return
+    async def become_ready(self, ready: bool, answer: Answer) -> None:
+        """Let callers come, or keep them away."""
+        if not ready and self.saved.view.ready:
+            self._tell(self, "Unhealthy", f"Readiness probe failed: {answer.message}", True)
+        await self._set_ready(ready)
 
-    async def _stay_ready(self, probe: Probe, target: Target, elapsed_s: float) -> None:
-        tally = Tally(probe, good=self.saved.view.ready)
-        eager = not tally.good
-        delay_s = max(0.0, probe.initial_delay_seconds - elapsed_s)
-        async for answer in follow(probe, self._asking(probe, target), delay_s=delay_s, eager=eager):
-            was = self.saved.view.ready
-            if tally.note(answer.good) != was:
-                if was:
-                    self._tell(self, "Unhealthy", f"Readiness probe failed: {answer.message}", True)
-                await self._set_ready(tally.good)
-
-    async def _first_sign(self, target: Target, elapsed_s: float) -> None:
-        question = TcpSocket(port=target.port)
-        end = self._around.clock.monotonic() + FIRST_SIGN_S - elapsed_s
-        while self._around.clock.monotonic() < end and not self.saved.view.ready:
-            if (await connect(question, msgspec.structs.replace(target, container=Container(name="x")))).good:
-                return
-            await asyncio.sleep(FIRST_SIGN_EVERY_S)
-
-    def _asking(self, probe: Probe, target: Target) -> Callable[[], Any]:
-        return lambda: self._around.prober.ask(probe, target)
-
-    async def _kill(self, kind: str, answer: Answer) -> None:
+    async def be_killed(self, kind: str, answer: Answer) -> None:
+        """End the present run."""
         self._killed = f"{kind} probe failed: {answer.message}"
         self._tell(self, "Unhealthy", f"{kind.capitalize()} probe failed: {answer.message}", True)
         self._tell(self, "Killing", f"Container {self.container.name} failed {kind} probe, will be restarted", False)
