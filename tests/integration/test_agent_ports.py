@@ -4,7 +4,9 @@ import socket
 
 import pytest
 
+from skep.agent import ports as ports_module
 from skep.agent.ports import Ports, is_free
+from skep.errors import Unavailable
 from skep.model.node import Address
 
 
@@ -54,3 +56,15 @@ def test_taken_port_is_not_held() -> None:
         ports.hold(address)
         ports.release(address)
         assert not is_free(address)
+
+
+def test_promised_port_is_given_to_nobody_else_though_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = Ports()
+    address = ports.pick_unheld()
+    monkeypatch.setattr(ports_module, "_LOWEST", address.port)
+    monkeypatch.setattr(ports_module, "_HIGHEST", address.port)
+    with pytest.raises(Unavailable, match="no free port"):
+        ports.pick()
+    ports.release(address)
+    assert ports.pick() == address
+    ports.close()
