@@ -15,7 +15,7 @@ from tests.support.installation import ROOT, Installation, installation
 
 GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
 USUAL_PORTS = {":8080": "SKEP_GATEWAY_HTTP_PORT", ":7400": "SKEP_HTTP_PORT"}
-LOOKS = ("curl", "skep get", "skep describe", "skep logs", "skep run", "kubectl get", "for ")
+LOOKS = ("curl", "skep get", "skep describe", "skep logs", "skep run", "kubectl get", "kubectl logs", "for ")
 """Commands that may be tried again until they show what was announced: they only look."""
 PATIENCE_S = 45
 
