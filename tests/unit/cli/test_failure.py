@@ -51,3 +51,9 @@ def test_every_violation_has_its_line() -> None:
         "  spec.b[0]: must be x",
         f"next: {NEXT[Invalid]}",
     ]
+
+
+@pytest.mark.parametrize("kind", [Conflict, Invalid])
+def test_advice_fits_the_error_and_not_only_its_kind(kind: type[SkepError]) -> None:
+    lines = describe_failure(kind("port 9000 is taken by another program; choose another --port, or none"))
+    assert lines == ["error: port 9000 is taken by another program", "next: choose another --port, or none"]
