@@ -42,6 +42,9 @@ from skep.xds.runner import XdsServer
 log = logging.getLogger(__name__)
 
 SHUTDOWN_S = 3
+COLLECT = (100_000, 20, 10)
+"""How many allocations before a collection. A round of compilation allocates tens of thousands of short-lived objects; by
+the default of 700 they count as long-lived, and every few rounds the whole heap is walked: 0.4 s with 10,000 routes."""
 AGENTS = ServiceId(Namespace("skep-system"), ServiceName("skep-agent"))
 """The service under which each host's agent registers itself: its instances are where pods can run."""
 
@@ -103,6 +106,7 @@ async def run(settings: Settings, store: Store, clock: Clock, http_socket: socke
     )
     await xds.start()
     gc.freeze()  # what start-up made stays: the collector need not walk it again
+    gc.set_threshold(*COLLECT)
     forever = {
         "store": store.run,
         "registry": registry.run,
