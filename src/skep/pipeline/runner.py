@@ -205,9 +205,9 @@ class Pipeline:
         if self._store_revision == self._store.revision.value:
             return
         started = self._clock.monotonic()
-        await self._take_in_store()
+        changes = await self._take_in_store()
         await self._refresh()
-        pause_s = self._pace.ended(started, self._clock.monotonic())
+        pause_s = self._pace.ended(started, self._clock.monotonic(), changes)
         if pause_s:
             group.create_task(self._wake_after(pause_s))
 
@@ -219,14 +219,13 @@ class Pipeline:
         async for _ in revisions:
             self._news.set()
 
-    async def _take_in_store(self) -> None:
-        if self._store_revision == self._store.revision.value:
-            return
+    async def _take_in_store(self) -> int:
+        """Declare what changed; return how many objects that were."""
         try:
             changes = await self._store.changes_since(self._store_revision)
         except Expired:
             self._take_in_everything()
-            return
+            return len(self._feed.resources)
         latest = {change.key: change for change in changes}
         for key, change in latest.items():
             kind = _compiled(key.resource)
@@ -236,6 +235,7 @@ class Pipeline:
         if changes:
             self._store_revision = changes[-1].revision
         self._settle()
+        return len(latest)
 
     def _take_in_everything(self) -> None:
         self._store_revision = self._store.revision.value
