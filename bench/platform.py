@@ -26,7 +26,8 @@ class Platform:
 
     def __init__(self, command: str, folder: Path, address: str) -> None:
         self.folder = folder
-        self.http_port, self.grpc_port, self.gateway_port, gateway_tls_port = free_ports(4)
+        # in the order of the defaults: tables of routes are made, and sent, by port
+        self.http_port, self.grpc_port, self.gateway_port, gateway_tls_port = sorted(free_ports(4))
         options = {
             "DATA_DIR": folder / "data",
             "HTTP_PORT": self.http_port,

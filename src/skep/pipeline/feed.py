@@ -55,8 +55,8 @@ class Feed:
         """The instances known so far."""
         return self._seen.keys()
 
-    def declare(self, ref: ObjectRef, resource: Resource[Record] | None) -> None:
-        """An object was created, changed or, with None, deleted. Call `settle` after the last of a batch."""
+    def declare(self, ref: ObjectRef, resource: Resource[Record] | None) -> bool:
+        """An object was created, changed or, with None, deleted; tell whether that is news. `settle` after a batch."""
         former = self._resources.get(ref)
         before = parents_of(former) | parents_of(self._kept.get(ref))
         if resource is None:
@@ -74,6 +74,7 @@ class Feed:
         self._index_parents(ref, before, parents_of(resource) | parents_of(self._kept.get(ref)))
         self._index_selector(ref, former, resource)
         self._memo.set(ResourceFact(ref), resource)
+        return former != resource
 
     def keep(self, ref: ObjectRef, earlier: Resource[Record] | None) -> None:
         """An earlier form of an object is in force (with None: no longer): its parents count too."""

@@ -4,7 +4,7 @@ One change is compiled at once. A stream of changes, each touching something lar
 so that the loop has time for its callers and proxies are not sent a table of ten thousand routes for each new one.
 """
 
-LONGEST_S = 2.0
+LONGEST_S = 1.0
 SHORTEST_S = 0.02
 """Rounds that cost less are not worth a pause."""
 STREAM = 4

@@ -220,22 +220,23 @@ class Pipeline:
             self._news.set()
 
     async def _take_in_store(self) -> int:
-        """Declare what changed; return how many objects that were."""
+        """Declare what changed; return how many declarations that were: a written status is none."""
         try:
             changes = await self._store.changes_since(self._store_revision)
         except Expired:
             self._take_in_everything()
             return len(self._feed.resources)
         latest = {change.key: change for change in changes}
+        declared = 0
         for key, change in latest.items():
             kind = _compiled(key.resource)
             if kind is not None:
-                document = None if change.deleted else change.document
-                self._declare(kind, ObjectRef(kind.group, kind.kind, key.namespace, key.name), document)
+                ref = ObjectRef(kind.group, kind.kind, key.namespace, key.name)
+                declared += self._declare(kind, ref, None if change.deleted else change.document)
         if changes:
             self._store_revision = changes[-1].revision
         self._settle()
-        return len(latest)
+        return declared
 
     def _take_in_everything(self) -> None:
         self._store_revision = self._store.revision.value
@@ -250,16 +251,17 @@ class Pipeline:
             self._declare(None, ref, None)
         self._settle()
 
-    def _declare(self, kind: Kind | None, ref: ObjectRef, document: bytes | None) -> None:
+    def _declare(self, kind: Kind | None, ref: ObjectRef, document: bytes | None) -> bool:
         resource = _read(kind, ref, document) if kind is not None and document is not None else None
-        self._feed.declare(ref, resource)
-        if ref.kind in WITH_STATUS:
+        is_news = self._feed.declare(ref, resource)
+        if is_news and ref.kind in WITH_STATUS:
             if resource is None:
                 self._taken.pop(ref, None)
                 self._memo.unwatch(status_of, ref)
                 self._statuses.forget(ref)
             else:
                 self._declared[ref] = None
+        return is_news
 
     def _settle(self) -> None:
         self._feed.settle()

@@ -38,7 +38,7 @@ class World:
         assert kind is not None
         resource = parse(kind, document)
         assert isinstance(resource, Resource)
-        self.feed.declare(resource.ref, resource)
+        self.is_news = self.feed.declare(resource.ref, resource)
         self.feed.settle()
         return resource.ref
 
@@ -126,6 +126,9 @@ def test_a_written_status_is_not_news() -> None:
     before = facts.resource(world.memo, ref)
     world.declare(route("a", "edge", parents=[]))
     assert facts.resource(world.memo, ref) is before
+    assert not world.is_news
+    world.declare(route("a", "edge", generation=2))
+    assert world.is_news
 
 
 def test_a_new_generation_is_no_longer_refused() -> None:
