@@ -135,14 +135,14 @@ def change_one(skep: Platform, gateway: str, number: int, version: int) -> float
 
 def last_against_first(gateway: str, figures: dict[str, float]) -> float:
     """Return how much more the last route's p99 is than the first's: the median of alternating rounds."""
-    extra = []
+    rounds = []
     for number in range(ROUNDS):
-        pair = [wrk(f"{gateway}/service-{n:05d}", seconds=2, connections=1) for n in (0, ROUTES - 1)]
-        first, last = pair
-        extra.append(last.p99_ms - first.p99_ms)
-        print(f"round {number + 1}: first p99 {first.p99_ms:.3f} ms, last p99 {last.p99_ms:.3f} ms", flush=True)
-        figures["first_route_p99_ms"], figures["last_route_p99_ms"] = first.p99_ms, last.p99_ms
-    return statistics.median(extra)
+        first, last = (wrk(f"{gateway}/service-{n:05d}", seconds=2, connections=1).p99_ms for n in (0, ROUTES - 1))
+        rounds.append((first, last))
+        print(f"round {number + 1}: first p99 {first:.3f} ms, last p99 {last:.3f} ms", flush=True)
+    figures["first_route_p99_ms"] = statistics.median(first for first, _ in rounds)
+    figures["last_route_p99_ms"] = statistics.median(last for _, last in rounds)
+    return statistics.median(last - first for first, last in rounds)
 
 
 if __name__ == "__main__":
