@@ -12,7 +12,17 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from skep.errors import SkepError, Unavailable
+from skep.errors import (
+    Conflict,
+    Denied,
+    Expired,
+    Invalid,
+    NotFound,
+    SkepError,
+    Unauthenticated,
+    Unavailable,
+    Unsupported,
+)
 from skep.model.instance import Health
 from skep.model.names import InstanceId, Namespace, ServiceName
 from skep.model.node import Address
@@ -185,7 +195,10 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _REPLIES = msgspec.json.Decoder(Reply)
-_ERRORS: dict[str, type[SkepError]] = {error.code: error for error in SkepError.__subclasses__()}
+_ERRORS: dict[str, type[SkepError]] = {
+    error.code: error
+    for error in (Invalid, NotFound, Conflict, Expired, Denied, Unauthenticated, Unavailable, Unsupported)
+}
 
 
 class AgentConnection:

@@ -51,6 +51,8 @@ COMPILED = frozenset(
         (GATEWAY_GROUP, "ReferenceGrant"),
     }
 )
+LATE_S = 0.02
+"""Timers may fire a little early; what looks at the clock when woken must not find that its time has not come."""
 RANK = {type_url: place for place, type_url in enumerate(ORDER)}
 WITH_STATUS = frozenset({"GatewayClass", "Gateway", "HTTPRoute"})
 
@@ -160,11 +162,11 @@ class Pipeline:
 
     def _note_departed(self, service: ServiceId, ports: frozenset[int]) -> None:
         self._departed.note(service, ports, self._clock.monotonic())
-        asyncio.get_running_loop().call_later(KEPT_S, self._news.set)
+        asyncio.get_running_loop().call_later(KEPT_S + LATE_S, self._news.set)
 
     def _wake_soon(self) -> None:
         """Look again when proxies that left had time to come back."""
-        asyncio.get_running_loop().call_later(RECONNECT_S, self._news.set)
+        asyncio.get_running_loop().call_later(RECONNECT_S + LATE_S, self._news.set)
 
     def _note_taken(self, origin: Origin) -> None:
         resource = self._feed.resources.get(origin.ref)
@@ -212,7 +214,7 @@ class Pipeline:
             group.create_task(self._wake_after(pause_s))
 
     async def _wake_after(self, pause_s: float) -> None:
-        await asyncio.sleep(pause_s)
+        await asyncio.sleep(pause_s + LATE_S)
         self._news.set()
 
     async def _wake_on(self, revisions: Any) -> None:
